@@ -1,0 +1,1 @@
+"""Authoring of the embedded head: modules that `scripts/build_anthro` runs."""

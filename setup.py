@@ -1,0 +1,43 @@
+"""Package synthforge; see README.md for the two set-up commands."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+EXTRAS = {
+    "tb": ["tensorboard"],  # TensorBoard logs beside the CSV ones
+    "ray": ["ray"],  # generation spread over many machines
+    # outside truth for the tests: embree ray caster, property tests, runtime shape checks
+    "test": ["pytest", "pytest-xdist", "hypothesis", "embreex", "beartype", "ruff"],
+}
+
+setup(
+    name="synthforge",
+    version="0.1.0",
+    description="Labelled synthetic faces, and face-analysis models trained on them",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    python_requires=">=3.11",
+    packages=[*find_packages(include=["synthforge", "synthforge.*"]), "synthforge.configs"],
+    package_dir={"synthforge.configs": "configs"},
+    package_data={"synthforge": ["assets/*", "report/*.html"], "synthforge.configs": ["*/*.yaml"]},
+    install_requires=[
+        "click",
+        "h5py",
+        "jaxtyping",
+        "jinja2",
+        "lightning>=2.4",
+        "numba",
+        "numpy",
+        "opencv-python-headless>=4.9",
+        "pyyaml",
+        "safetensors",
+        "scipy",
+        "torch>=2.4",
+        "torchmetrics",
+        "tqdm",
+        "trimesh>=4",
+    ],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["synthforge=synthforge.cli:run"]},
+)

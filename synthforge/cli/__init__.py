@@ -1,0 +1,51 @@
+"""The command line: each command lives in a module that is imported when it is called."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from synthforge import __version__
+from synthforge.errors import SynthforgeError
+
+# name -> (module, one line of help): help of the group must not import the modules.
+COMMANDS = {
+    "generate": ("generate", "Write labelled synthetic faces."),
+    "verify": ("generate", "Check a data set."),
+    "render": ("generate", "Re-render one sample from its stored parameters."),
+    "report": ("report", "Make an HTML page and a contact sheet of a data set."),
+    "train-multitask": ("train", "Train the multi-task network on synthetic data (stage I)."),
+    "label-finetune": ("train", "Adapt a frozen network to a real benchmark's labels (stage II)."),
+    "evaluate": ("evaluate", "Score a model on annotated images."),
+    "assets": ("assets", "Add, list and check licensed model files."),
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = import_module(f"synthforge.cli.{COMMANDS[name][0]}")
+        return getattr(module, name.replace("-", "_"))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Labelled synthetic faces, and face-analysis models trained on them."""
+
+
+def run() -> None:
+    """Entry point: a user's mistake ends in one line and exit code 1."""
+    try:
+        main()
+    except SynthforgeError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,31 @@
+"""The one exception users see: what was wrong, where, and what to do."""
+
+
+class SynthforgeError(Exception):
+    """An error a user can act on; the command line prints it in one line, without a traceback.
+
+    Args:
+        what: what was wrong, with the value received.
+        where: the file, key, option or function it was found in.
+        fix: what to do about it.
+    """
+
+    def __init__(self, what: str, *, where: str = "", fix: str = ""):
+        self.what, self.where, self.fix = what, where, fix
+        super().__init__((f"{where}: " if where else "") + what + (f"; {fix}" if fix else ""))
+
+
+class ConfigError(SynthforgeError):
+    """A configuration file or option is wrong."""
+
+
+class GeometryError(SynthforgeError):
+    """Geometry that cannot be: a point behind the camera, a degenerate mesh."""
+
+
+class DatasetError(SynthforgeError):
+    """A data set, shard or annotation file is missing, damaged or does not fit."""
+
+
+class AssetError(SynthforgeError):
+    """A model file or an optional dependency is missing or not what it claims to be."""

@@ -1,0 +1,19 @@
+"""What every image generator offers; a new backend is one file with one such class."""
+
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float
+
+from synthforge.heads.base import HeadModel
+from synthforge.types import Render, SceneParams
+
+
+class Generator(Protocol):
+    """Posed head and parameters -> image and the mesh its labels are derived from."""
+
+    name: str
+
+    def render(self, head: HeadModel, params: SceneParams, vertices: Float[np.ndarray, "v 3"]) -> Render:
+        """Image of `head` with posed `vertices` (metres, world frame) seen by `params.camera`."""
+        ...

@@ -1,0 +1,6 @@
+"""Head models: parameters -> vertices. `load_head(name)` gives one by name."""
+
+from synthforge.heads.base import HeadModel
+from synthforge.heads.registry import HEADS, load_head
+
+__all__ = ["HEADS", "HeadModel", "load_head"]

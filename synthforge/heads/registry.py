@@ -1,0 +1,33 @@
+"""Names of the heads and where each comes from."""
+
+from collections.abc import Callable
+
+from synthforge.errors import ConfigError
+from synthforge.heads.base import HeadModel
+
+
+def _anthro() -> HeadModel:
+    from synthforge.heads.anthro import load_anthro
+
+    return load_anthro()
+
+
+def _ict() -> HeadModel:
+    from synthforge.heads.ict import load_ict
+
+    return load_ict()
+
+
+HEADS: dict[str, Callable[[], HeadModel]] = {"anthro": _anthro, "ict": _ict}
+
+
+def load_head(name: str) -> HeadModel:
+    """Head model by name.
+
+    Raises:
+        ConfigError: there is no head of that name.
+        AssetError: its asset is missing; the message says how to add it.
+    """
+    if name not in HEADS:
+        raise ConfigError(f"unknown head {name!r}", where="head", fix=f"use one of: {', '.join(HEADS)}")
+    return HEADS[name]()

@@ -1,0 +1,177 @@
+"""The vocabulary of the scene files: constant, uniform, normal, truncated_normal, categorical, given.
+
+In YAML a plain number or word is a constant; otherwise one key names the distribution:
+`{uniform: [-45, 45]}`, `{categorical: {day: 0.7, night: 0.3}}`,
+`{given: {sex: {female: none, male: {categorical: {none: 0.6, full: 0.4}}}}}`.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from synthforge.errors import ConfigError
+
+Value = float | str
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """One of `KINDS` with its numbers; build it with `from_plain`."""
+
+    kind: str
+    args: Any
+
+    @classmethod
+    def from_plain(cls, plain: Any, where: str) -> "Distribution":
+        """Read the YAML form.
+
+        Raises:
+            ConfigError: naming the key, what was found and the known distributions.
+        """
+        if isinstance(plain, Distribution):
+            return plain
+        if isinstance(plain, bool) or plain is None or isinstance(plain, list):
+            raise ConfigError(f"expected a number, a word or a distribution, got {plain!r}", where=where)
+        if not isinstance(plain, dict):
+            plain = {"constant": plain}
+        if len(plain) != 1 or next(iter(plain)) not in KINDS:
+            raise ConfigError(
+                f"unknown distribution {', '.join(map(str, plain))!r}",
+                where=where,
+                fix=f"known distributions: {', '.join(KINDS)}",
+            )
+        kind, args = next(iter(plain.items()))
+        return cls(kind, KINDS[kind](args, where))
+
+    def to_plain(self) -> Any:
+        if self.kind == "given":
+            name, cases = self.args
+            return {"given": {name: {value: case.to_plain() for value, case in cases.items()}}}
+        if self.kind == "constant":
+            return self.args
+        return {self.kind: dict(self.args) if self.kind == "categorical" else list(self.args)}
+
+    def sample(self, rng: np.random.Generator, drawn: dict[str, Value], size: int | None = None) -> Any:
+        """A draw (or `size` independent ones as float64); `drawn` holds values for `given`."""
+        match self.kind:
+            case "constant":
+                return self.args if size is None else np.full(size, self.args)
+            case "uniform":
+                return rng.uniform(*self.args, size)
+            case "normal":
+                return rng.normal(*self.args, size)
+            case "truncated_normal":
+                mean, std, low, high = self.args
+                if std == 0:
+                    return mean if size is None else np.full(size, mean)
+                a, b = ndtr((low - mean) / std), ndtr((high - mean) / std)
+                draw = mean + std * ndtri(rng.uniform(a, b, size))
+                return np.clip(draw, low, high)
+            case "categorical":
+                names, weights = list(self.args), np.array(list(self.args.values()), float)
+                return names[int(rng.choice(len(names), p=weights / weights.sum()))]
+            case _:
+                name, cases = self.args
+                return cases[drawn[name]].sample(rng, drawn, size)
+
+    @property
+    def values(self) -> list[str] | None:
+        """Possible words in order, or None for a numeric distribution."""
+        if self.kind == "categorical":
+            return list(self.args)
+        if self.kind == "constant":
+            return [self.args] if isinstance(self.args, str) else None
+        if self.kind == "given":
+            parts = [case.values for case in self.args[1].values()]
+            return None if any(p is None for p in parts) else list(dict.fromkeys(sum(parts, [])))
+        return None
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Bounds of a numeric distribution; infinite for a normal."""
+        match self.kind:
+            case "constant":
+                return float(self.args), float(self.args)
+            case "uniform":
+                return self.args[0], self.args[1]
+            case "truncated_normal":
+                return self.args[2], self.args[3]
+            case "given":
+                ranges = [case.range for case in self.args[1].values()]
+                return min(r[0] for r in ranges), max(r[1] for r in ranges)
+            case _:
+                return -math.inf, math.inf
+
+
+def _numbers(args: Any, where: str, form: str) -> tuple[float, ...]:
+    n = form.count(",") + 1
+    numeric = isinstance(args, list) and all(
+        isinstance(a, int | float) and not isinstance(a, bool) and math.isfinite(a) for a in args
+    )
+    if not numeric or len(args) != n:
+        raise ConfigError(f"expected {form}, got {args!r}", where=where)
+    return tuple(float(a) for a in args)
+
+
+def _constant(args: Any, where: str) -> Value:
+    if isinstance(args, str):
+        return args
+    return _numbers([args], where, "a number")[0]
+
+
+def _uniform(args: Any, where: str) -> tuple[float, ...]:
+    low, high = _numbers(args, where, "[low, high]")
+    if low > high:
+        raise ConfigError(f"low {low:g} is above high {high:g}", where=where, fix="swap them")
+    return low, high
+
+
+def _normal(args: Any, where: str) -> tuple[float, ...]:
+    mean, std = _numbers(args, where, "[mean, std]")
+    if std < 0:
+        raise ConfigError(f"standard deviation {std:g} is negative", where=where)
+    return mean, std
+
+
+def _truncated_normal(args: Any, where: str) -> tuple[float, ...]:
+    mean, std, low, high = _numbers(args, where, "[mean, std, low, high]")
+    _normal([mean, std], where)
+    _uniform([low, high], where)
+    if std > 0 and ndtr((high - mean) / std) - ndtr((low - mean) / std) < 1e-6:
+        raise ConfigError(
+            f"[{low:g}, {high:g}] holds nothing of a normal with mean {mean:g} and std {std:g}", where=where
+        )
+    if std == 0 and not low <= mean <= high:
+        raise ConfigError(f"mean {mean:g} lies outside [{low:g}, {high:g}]", where=where)
+    return mean, std, low, high
+
+
+def _categorical(args: Any, where: str) -> dict[str, float]:
+    if not isinstance(args, dict) or not args:
+        raise ConfigError(f"expected {{name: probability, ...}}, got {args!r}", where=where)
+    weights = {str(name): _numbers([w], where, "a probability")[0] for name, w in args.items()}
+    if min(weights.values()) < 0 or sum(weights.values()) <= 0:
+        raise ConfigError("probabilities must not be negative nor all zero", where=where)
+    return weights
+
+
+def _given(args: Any, where: str) -> tuple[str, dict[str, Distribution]]:
+    if not isinstance(args, dict) or len(args) != 1 or not isinstance(next(iter(args.values())), dict):
+        raise ConfigError("expected {attribute: {value: distribution, ...}}", where=where)
+    name, cases = next(iter(args.items()))
+    return str(name), {
+        str(value): Distribution.from_plain(case, f"{where}: {name}: {value}") for value, case in cases.items()
+    }
+
+
+KINDS = {
+    "constant": _constant,
+    "uniform": _uniform,
+    "normal": _normal,
+    "truncated_normal": _truncated_normal,
+    "categorical": _categorical,
+    "given": _given,
+}

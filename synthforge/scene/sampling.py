@@ -1,0 +1,279 @@
+"""SceneConfig + (seed, index) -> SceneParams: who, which face, from where, in which light."""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from synthforge.errors import ConfigError
+from synthforge.heads.base import HeadModel
+from synthforge.rng import sample_rng
+from synthforge.scene.cameras import orbit_camera
+from synthforge.scene.distributions import Distribution, Value
+from synthforge.scene.expressions import EXPRESSIONS, draw_expression
+from synthforge.types import Camera, SceneParams
+
+FACE_CENTRE = np.array([0.0, -0.012, 0.055])  # m, head frame: what the camera looks at without jitter
+MAX_GAZE = math.radians(32)  # beyond it people turn the head
+
+
+def _plain(value: Any) -> Distribution:
+    return Distribution.from_plain(value, "default")
+
+
+def _d(value: Any) -> Any:
+    return field(default_factory=lambda: _plain(value))
+
+
+def _check_range(name: str, distribution: Distribution, low: float, high: float) -> None:
+    if distribution.values is not None:
+        raise ConfigError("expected numbers, got words", where=name)
+    least, most = distribution.range
+    if math.isfinite(least) and math.isfinite(most) and (least < low or most > high):
+        raise ConfigError(f"[{least:g}, {most:g}] leaves the possible [{low:g}, {high:g}]", where=name)
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """Orbit around the face; degrees and metres. Give `distance`, or `view_height`: the height of
+    the world seen at the face, from which and the field of view the distance follows."""
+
+    azimuth_deg: Distribution = _d({"normal": [0, 20]})
+    elevation_deg: Distribution = _d({"normal": [0, 8]})
+    roll_deg: Distribution = _d({"normal": [0, 5]})
+    field_of_view_deg: Distribution = _d({"uniform": [10, 40]})
+    distance: Distribution | None = None
+    view_height: Distribution | None = _d({"uniform": [0.26, 0.42]})
+    look_at_jitter: Distribution = _d({"normal": [0, 0.012]})
+
+    def __post_init__(self) -> None:
+        _check_range("azimuth_deg", self.azimuth_deg, -180, 180)
+        _check_range("elevation_deg", self.elevation_deg, -89, 89)
+        _check_range("roll_deg", self.roll_deg, -180, 180)
+        _check_range("field_of_view_deg", self.field_of_view_deg, 1, 120)
+        if (self.distance is None) == (self.view_height is None):
+            raise ConfigError("give exactly one of distance and view_height", where="camera", fix="set the other to null")
+        if self.distance is not None:
+            _check_range("distance", self.distance, 0.3, 100)
+        if self.view_height is not None:
+            _check_range("view_height", self.view_height, 0.05, 10)
+
+
+@dataclass(frozen=True)
+class PoseConfig:
+    """Head turn against the shoulders, and where the eyes look; degrees. Positive yaw turns to the
+    subject's left, positive pitch looks up, positive roll tilts towards the subject's left
+    shoulder. `gaze_at_camera` is the share of people who look into the camera."""
+
+    yaw_deg: Distribution = _d({"normal": [0, 12]})
+    pitch_deg: Distribution = _d({"normal": [0, 7]})
+    roll_deg: Distribution = _d({"normal": [0, 5]})
+    jaw_deg: Distribution = _d(0)
+    gaze_azimuth_deg: Distribution = _d({"normal": [0, 14]})
+    gaze_elevation_deg: Distribution = _d({"normal": [-3, 8]})
+    gaze_at_camera: float = 0.45
+
+    def __post_init__(self) -> None:
+        for name, limit in [("yaw_deg", 90), ("pitch_deg", 70), ("roll_deg", 60), ("jaw_deg", 45),
+                            ("gaze_azimuth_deg", 45), ("gaze_elevation_deg", 45)]:  # fmt: skip
+            _check_range(name, getattr(self, name), -limit, limit)
+        if not 0 <= self.gaze_at_camera <= 1:
+            raise ConfigError(f"{self.gaze_at_camera:g} is no share of people", where="gaze_at_camera", fix="use 0 to 1")
+
+
+DEFAULT_ATTRIBUTES: dict[str, Any] = {
+    "sex": {"categorical": {"female": 0.5, "male": 0.5}},
+    "age": {"truncated_normal": [36, 17, 16, 80]},
+}
+
+
+@dataclass(frozen=True)
+class SceneConfig:
+    """What is drawn for each sample.
+
+    `shape` is drawn per coefficient, independently. `expression` is either numbers, drawn per
+    coefficient, or words: names of `scene.expressions.EXPRESSIONS`. `attributes` are drawn in the
+    order given, so that `given` may refer to earlier ones; `sex` and `age` also set the shape axes
+    of those names where the head has them.
+    """
+
+    shape: Distribution = _d({"truncated_normal": [0, 1, -2.5, 2.5]})
+    expression: Distribution = _d("neutral")
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    pose: PoseConfig = field(default_factory=PoseConfig)
+    attributes: dict[str, Distribution] = field(
+        default_factory=lambda: {k: _plain(v) for k, v in DEFAULT_ATTRIBUTES.items()}
+    )
+
+    def __post_init__(self) -> None:
+        if self.shape.values is not None:
+            raise ConfigError("expected numbers, got words", where="shape")
+        for name in self.expression.values or ():
+            if name not in EXPRESSIONS:
+                raise ConfigError(
+                    f"unknown expression {name!r}", where="expression", fix=f"use: {', '.join(EXPRESSIONS)}"
+                )
+        seen: list[str] = []
+        for name, distribution in self.attributes.items():
+            self._check_given(name, distribution, seen)
+            seen.append(name)
+
+    def _check_given(self, name: str, distribution: Distribution, seen: list[str]) -> None:
+        if distribution.kind != "given":
+            return
+        on, cases = distribution.args
+        if on not in seen:
+            raise ConfigError(f"given {on!r}, which is not drawn before it", where=f"attributes: {name}",
+                              fix=f"list {on} earlier")  # fmt: skip
+        values = self.attributes[on].values
+        if missing := [v for v in values or () if v not in cases]:
+            raise ConfigError(f"no case for {on} = {missing[0]!r}", where=f"attributes: {name}")
+        if values is None:
+            raise ConfigError(f"given {on!r}, which is a number", where=f"attributes: {name}")
+        for case in cases.values():
+            self._check_given(name, case, seen)
+
+
+class SceneSampler:
+    """Draws `SceneParams` for one head; a pure function of (config, seed, index, attempt)."""
+
+    def __init__(self, config: SceneConfig, head: HeadModel, resolution: int):
+        self.config, self.head, self.resolution = config, head, resolution
+        self._covariance = head.shape_cholesky @ head.shape_cholesky.T
+        self._joints = head.joints.numpy().astype(np.float64)
+        self._joint_deltas = head.joint_shape_deltas.numpy().astype(np.float64)
+
+    @property
+    def attribute_schema(self) -> dict[str, dict[str, Any]]:
+        """name -> {kind: continuous, range} or {kind: categorical, values}."""
+        schema: dict[str, dict[str, Any]] = {}
+        for name, distribution in self.config.attributes.items():
+            if (values := distribution.values) is not None:
+                schema[name] = {"kind": "categorical", "values": values}
+            else:
+                bounds = [b if math.isfinite(b) else None for b in distribution.range]
+                schema[name] = {"kind": "continuous", "range": bounds}
+        if (names := self.config.expression.values) is not None:
+            schema["expression"] = {"kind": "categorical", "values": names}
+        return schema
+
+    def sample(self, seed: int, index: int, attempt: int = 0) -> SceneParams:
+        """Parameters of one sample; `attempt` counts redraws of a rejected one."""
+
+        def rng(stream: str) -> np.random.Generator:
+            return sample_rng(seed, index, f"{stream}/{attempt}" if attempt else stream)
+
+        attributes = self._attributes(rng("attributes"))
+        shape = self._shape(rng("shape"), attributes)
+        expression, word = self._expression(rng("expression"))
+        if word is not None:
+            attributes["expression"] = word
+        turn, jaw = self._head_turn(rng("pose"))
+        joints = self._joints + np.tensordot(shape, self._joint_deltas, 1)
+        camera = self._camera(rng("camera"), turn, joints)
+        gaze = self._gaze(rng("gaze"), camera, turn, joints)
+        self._couple_lids(expression, gaze)
+        pose = self._pose(turn, jaw, gaze)
+        return SceneParams(seed, index, shape, expression, pose, camera, attributes)
+
+    def _attributes(self, rng: np.random.Generator) -> dict[str, Value]:
+        drawn: dict[str, Value] = {}
+        for name, distribution in self.config.attributes.items():
+            value = distribution.sample(rng, drawn)
+            drawn[name] = value if isinstance(value, str) else float(np.float32(value))
+        return drawn
+
+    def _shape(self, rng: np.random.Generator, attributes: dict[str, Value]) -> np.ndarray:
+        """Correlated coefficients, conditioned on sex and age where the head has such axes.
+
+        Source: conditional mean of a Gaussian (Bishop 2006, eq. 2.81), added to the draw.
+        """
+        z = self.config.shape.sample(rng, attributes, self.head.n_shape)
+        shape = self.head.shape_cholesky @ z
+        wanted = {}
+        if "sex" in self.head.shape_names and "sex" in attributes:
+            wanted["sex"] = (1.0 if attributes["sex"] == "male" else -1.0) + rng.normal(0, 0.25)
+        if "age" in self.head.shape_names and "age" in attributes:
+            wanted["age"] = (float(attributes["age"]) - 40.0) / 17.0
+        if wanted:
+            axes = [self.head.shape_names.index(name) for name in wanted]
+            cov = self._covariance
+            gain = cov[:, axes] @ np.linalg.inv(cov[np.ix_(axes, axes)])
+            shape = shape + gain @ (np.array(list(wanted.values())) - shape[axes])
+        return shape.astype(np.float32)
+
+    def _expression(self, rng: np.random.Generator) -> tuple[np.ndarray, str | None]:
+        if self.config.expression.values is not None:
+            word = self.config.expression.sample(rng, {})
+            return draw_expression(word, self.head.expression_names, rng), word
+        weights = self.config.expression.sample(rng, {}, self.head.n_expression)
+        return weights.astype(np.float32), None
+
+    def _head_turn(self, rng: np.random.Generator) -> tuple[Rotation, float]:
+        pose = self.config.pose
+        yaw, pitch, roll, jaw = (
+            d.sample(rng, {}) for d in (pose.yaw_deg, pose.pitch_deg, pose.roll_deg, pose.jaw_deg)
+        )
+        return Rotation.from_euler("YXZ", [yaw, -pitch, -roll], degrees=True), math.radians(jaw)
+
+    def _camera(self, rng: np.random.Generator, turn: Rotation, joints: np.ndarray) -> Camera:
+        config = self.config.camera
+        azimuth, elevation, roll, fov = (
+            math.radians(d.sample(rng, {}))
+            for d in (config.azimuth_deg, config.elevation_deg, config.roll_deg, config.field_of_view_deg)
+        )
+        jitter = config.look_at_jitter.sample(rng, {}, 3)
+        if config.distance is not None:
+            distance = config.distance.sample(rng, {})
+        else:
+            distance = config.view_height.sample(rng, {}) / (2 * math.tan(fov / 2))
+        neck = joints[self.head.joint_names.index("neck")]
+        look_at = turn.apply(FACE_CENTRE - neck) + neck + jitter
+        size = (self.resolution, self.resolution)
+        camera = orbit_camera(azimuth, elevation, roll, distance, fov, look_at, size)
+        # Rounded as stored, so that a sample re-rendered from its shard is the same sample.
+        return Camera(camera.intrinsics.astype(np.float32), camera.cam2world.astype(np.float32), size)
+
+    def _gaze(
+        self, rng: np.random.Generator, camera: Camera, turn: Rotation, joints: np.ndarray
+    ) -> tuple[float, float]:
+        """Azimuth (to the subject's left) and elevation of the gaze in the head, radians."""
+        pose = self.config.pose
+        at_camera = rng.random() < pose.gaze_at_camera
+        azimuth = math.radians(pose.gaze_azimuth_deg.sample(rng, {}))
+        elevation = math.radians(pose.gaze_elevation_deg.sample(rng, {}))
+        if at_camera:
+            names = self.head.joint_names
+            neck = joints[names.index("neck")]
+            eyes = 0.5 * (joints[names.index("left_eye")] + joints[names.index("right_eye")])
+            x, y, z = turn.inv().apply(camera.cam2world[:3, 3] - neck) + neck - eyes
+            azimuth, elevation = math.atan2(x, z), math.atan2(y, math.hypot(x, z))
+        limit = MAX_GAZE / max(MAX_GAZE, math.hypot(azimuth, elevation))
+        return azimuth * limit, elevation * limit
+
+    def _couple_lids(self, expression: np.ndarray, gaze: tuple[float, float]) -> None:
+        """Lids follow the eyes: full weight of an ARKit eyeLook shape at 30 degrees."""
+        azimuth, elevation = (math.degrees(a) / 30.0 for a in gaze)
+        moves = {"eyeLookUp": max(elevation, 0), "eyeLookDown": max(-elevation, 0)}
+        names = self.head.expression_names
+        for side, outward in (("L", azimuth), ("R", -azimuth)):
+            sided = moves | {"eyeLookOut": max(outward, 0), "eyeLookIn": max(-outward, 0)}
+            for name, weight in sided.items():
+                if f"{name}_{side}" in names:
+                    expression[names.index(f"{name}_{side}")] = min(weight, 1.0)
+
+    def _pose(self, turn: Rotation, jaw: float, gaze: tuple[float, float]) -> np.ndarray:
+        eyes = Rotation.from_euler("YX", [gaze[0], -gaze[1]]).as_rotvec()
+        by_name = {"neck": turn.as_rotvec(), "jaw": [jaw, 0, 0], "left_eye": eyes, "right_eye": eyes}
+        return np.array([by_name.get(n, np.zeros(3)) for n in self.head.joint_names], np.float32)
+
+
+def with_resolution(params: SceneParams, resolution: int) -> SceneParams:
+    """The same scene seen by the same camera at another square resolution."""
+    camera = params.camera
+    k = camera.intrinsics.copy()
+    k[:2] *= resolution / camera.size[0]
+    return dataclasses.replace(params, camera=Camera(k, camera.cam2world, (resolution, resolution)))

@@ -1,0 +1,193 @@
+"""Random access to a data set's samples, from any process."""
+
+import os
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import h5py
+import numpy as np
+
+from synthforge.errors import DatasetError
+from synthforge.storage.index import INDEX, read_index
+from synthforge.storage.schema import restore_depth, restore_normals
+from synthforge.types import Camera, SceneParams
+
+_MAX_OPEN = 32  # shards held open per process
+GROUPS = ("attributes", "soft_masks")
+
+
+class DatasetReader:
+    """Samples of a data set by number: `reader[i]` is a dict of numpy arrays.
+
+    `rgb` uint8 h w 3; `segmentation`, `segmentation_bare`, `alpha` uint8 h w; `depth` float32 h w
+    in metres (inf: background); `normals` float32 h w 3; `soft_masks` and `attributes` dicts by
+    name; all other data sets as stored. Files open on first use, per process: a reader may be
+    forked or pickled.
+
+    Raises:
+        DatasetError: no data set there, or a shard is missing or damaged.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        index = read_index(self.path)
+        if index is None:
+            raise DatasetError(
+                f"no {INDEX} here",
+                where=str(self.path),
+                fix="give the folder `synthforge generate` wrote; if it was stopped, run it again to finish",
+            )
+        self.index: dict[str, Any] = index
+        self.shards: list[dict] = index["shards"]
+        self.first = [shard["first_index"] for shard in self.shards]
+        self._close()
+
+    def __len__(self) -> int:
+        return self.index["n_samples"]
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        return self.read(i)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self.read(i) for i in range(len(self)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"])
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What a sample holds; soft masks and attributes are one key each."""
+        return tuple(dict.fromkeys(name.partition("/")[0] for name in self._names()))
+
+    def read(self, i: int, keys: Iterable[str] | None = None) -> dict[str, Any]:
+        """Sample `i`, with only the named keys (default: all).
+
+        Raises:
+            IndexError: there is no sample `i`.
+            DatasetError: an unknown key, or the shard cannot be read.
+        """
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"sample {i} of {len(self)}")
+        i %= len(self)
+        shard = bisect_right(self.first, i) - 1
+        row = i - self.first[shard]
+        out: dict[str, Any] = {}
+        for key in self.keys if keys is None else keys:
+            if key in GROUPS:
+                names = [name for name in self._names() if name.startswith(key + "/")]
+                out[key] = {name.partition("/")[2]: self._decode(shard, name, row) for name in names}
+            else:
+                out[key] = self._decode(shard, key, row)
+        return out
+
+    def column(self, name: str) -> np.ndarray:
+        """One data set of small numbers over all samples, N leading; categories as words."""
+        parts = []
+        for shard in range(len(self.shards)):
+            data = self._data(shard, name)
+            values = data[()]
+            if "values" in data.attrs:
+                values = np.asarray(data.attrs["values"], object)[values]
+            parts.append(values)
+        return np.concatenate(parts)
+
+    def encoded_rgb(self, i: int) -> bytes | None:
+        """The image as stored (JPEG or PNG bytes), or None where the codec is raw."""
+        shard = bisect_right(self.first, i) - 1
+        data = self._data(shard, "rgb")
+        return None if data.attrs["codec"] == "raw" else data[i - self.first[shard]].tobytes()
+
+    def params(self, i: int) -> SceneParams:
+        """What sample `i` was rendered from."""
+        names = ("shape", "expression", "pose", "intrinsics", "cam2world", "attributes", "index")
+        sample = self.read(i, names)
+        size = (self.index["resolution"],) * 2
+        return SceneParams(
+            seed=self.index["seed"],
+            index=int(sample["index"]),
+            shape=sample["shape"],
+            expression=sample["expression"],
+            pose=sample["pose"],
+            camera=Camera(sample["intrinsics"], sample["cam2world"], size),
+            attributes=sample["attributes"],
+        )
+
+    def _decode(self, shard: int, name: str, row: int) -> Any:
+        data = self._data(shard, name)
+        try:
+            value = data[row]
+        except OSError as error:
+            raise DatasetError(
+                f"cannot be read ({error})",
+                where=f"sample {self.first[shard] + row}, {name}",
+                fix=f"run: synthforge verify {self.path}",
+            ) from error
+        if name == "rgb" and data.attrs["codec"] != "raw":
+            return decode_image(value, f"sample {self.first[shard] + row}, rgb")
+        if name == "depth":
+            return restore_depth(value)
+        if name == "normals":
+            return restore_normals(value)
+        if name.startswith("attributes/"):
+            return data.attrs["values"][value] if "values" in data.attrs else float(value)
+        return value
+
+    def _names(self) -> list[str]:
+        self._open(0)
+        return self._field_names
+
+    def _data(self, shard: int, name: str) -> h5py.Dataset:
+        handles = self._open(shard)
+        if name not in handles:
+            known = ", ".join(self.keys)
+            raise DatasetError(f"no data set {name!r}", where=str(self.path), fix=f"it holds: {known}")
+        return handles[name]
+
+    def _open(self, shard: int) -> dict[str, h5py.Dataset]:
+        if self._pid != os.getpid():
+            self._close()
+        if shard not in self._handles:
+            path = self.path / self.shards[shard]["file"]
+            try:
+                file = h5py.File(path, "r")
+            except OSError as error:
+                raise DatasetError(
+                    "is missing or damaged", where=str(path), fix=f"run: synthforge verify {self.path}"
+                ) from error
+            handles: dict[str, h5py.Dataset] = {}
+            file.visititems(lambda name, item: handles.update({name: item}) if is_data(item) else None)
+            self._handles[shard] = handles
+            if shard == 0 or not self._field_names:
+                self._field_names = list(handles)
+            if len(self._handles) > _MAX_OPEN:
+                self._handles.popitem(last=False)  # HDF5 closes a file with its last open object
+        return self._handles[shard]
+
+    def _close(self) -> None:
+        self._pid = os.getpid()
+        self._handles: OrderedDict[int, dict[str, h5py.Dataset]] = OrderedDict()
+        self._field_names: list[str] = []
+
+
+def is_data(item: object) -> bool:
+    """Whether an HDF5 object is a data set rather than a group."""
+    return isinstance(item, h5py.Dataset)
+
+
+def decode_image(encoded: np.ndarray, where: str) -> np.ndarray:
+    """JPEG or PNG bytes -> uint8 h w 3, sRGB.
+
+    Raises:
+        DatasetError: they are neither.
+    """
+    bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+    if bgr is None:
+        raise DatasetError("is not a readable image", where=where)
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)

@@ -1,0 +1,150 @@
+"""What a shard holds: every data set's type, shape, unit and meaning, each said once.
+
+Written out for users in docs/dataset.md.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from synthforge.conventions import N_LANDMARKS
+
+SCHEMA_VERSION = 1
+DEPTH_SCALE = 1e-4  # metres per count; 0 is background, so depth reaches 6.5535 m
+NORMAL_SCALE = 127
+JPEG_QUALITY = 95
+CODECS = ("jpeg", "png", "raw")
+Kind = Literal["image", "plane", "row"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One data set of a shard, without its leading axis of samples.
+
+    `kind`: the image (encoded as the layout's codec says), a plane (one compressed chunk per
+    sample), or a row of small numbers (contiguous).
+    """
+
+    kind: Kind
+    dtype: str
+    shape: tuple[int, ...]
+    description: str
+    unit: str = ""
+    frame: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What one data set's shards hold: decided by the configuration and the head, once.
+
+    `attributes` maps a name to {"kind": "continuous", "range": [low, high]} or
+    {"kind": "categorical", "values": [...]}.
+    """
+
+    resolution: int
+    codec: str
+    n_shape: int
+    n_expression: int
+    joint_names: tuple[str, ...]
+    attributes: dict[str, dict]
+    normals: bool = True
+    segmentation_bare: bool = True
+    soft_masks: tuple[str, ...] = ()
+    n_latent: int = 0
+
+    def fields(self) -> dict[str, Field]:
+        """Data sets by name, in the order they are stored."""
+        size = (self.resolution, self.resolution)
+        px = {"unit": "px", "frame": "image"}
+        camera = {"unit": "m", "frame": "camera"}
+        unitless = {"unit": "1"}
+        out = {
+            "rgb": Field(
+                "image", "uint8", (*size, 3), "image, sRGB", "", "image",
+                {"codec": self.codec} | ({"quality": JPEG_QUALITY} if self.codec == "jpeg" else {}),
+            ),
+            "segmentation": Field(
+                "plane", "uint8", size, "class ids, majority coverage of the pixel", "class id", "image"
+            ),
+            "depth": Field(
+                "plane", "uint16", size, "z-depth of the front surface; 0 = none", "m", "camera",
+                {"scale": DEPTH_SCALE},
+            ),
+            "alpha": Field(
+                "plane", "uint8", size, "foreground coverage", "1/255", "image"
+            ),
+        }  # fmt: skip
+        if self.normals:
+            out["normals"] = Field(
+                "plane", "int8", (*size, 3), "unit normals of the front surface; 0 = none", "1/127", "camera",
+                {"scale": 1 / NORMAL_SCALE},
+            )  # fmt: skip
+        if self.segmentation_bare:
+            out["segmentation_bare"] = Field(
+                "plane", "uint8", size, "class ids with hair and accessories taken off", "class id", "image"
+            )
+        for name in self.soft_masks:
+            out[f"soft_masks/{name}"] = Field(
+                "plane", "uint8", size, f"coverage of {name} as a layer", "1/255", "image"
+            )
+        n, j = N_LANDMARKS, len(self.joint_names)
+        out |= {
+            "landmarks_2d": Field("row", "float32", (n, 2), "iBUG-68, jaw fixed on the mesh", **px),
+            "landmarks_3d": Field("row", "float32", (n, 3), "iBUG-68, jaw fixed on the mesh", **camera),
+            "landmarks_visible": Field("row", "uint8", (n,), "0 outside the image, 1 occluded, 2 visible"),
+            "landmarks_contour_2d": Field("row", "float32", (17, 2), "jaw on the visible contour", **px),
+            "pupils_2d": Field("row", "float32", (2, 2), "pupil centres, subject's left eye first", **px),
+            "gaze": Field("row", "float32", (2, 3), "unit vectors, subject's left eye first", "1", "camera"),
+            "cam2world": Field("row", "float32", (4, 4), "camera points to world", "m", "world"),
+            "intrinsics": Field("row", "float32", (3, 3), "pinhole, of the stored image", **px),
+            "shape": Field("row", "float32", (self.n_shape,), "identity coefficients of the head", **unitless),
+            "expression": Field(
+                "row", "float32", (self.n_expression,), "expression coefficients of the head", **unitless
+            ),
+            "pose": Field(
+                "row", "float32", (j, 3), "axis-angle per joint", "rad", "parent joint",
+                {"joints": list(self.joint_names)},
+            ),
+        }  # fmt: skip
+        if self.n_latent:
+            out["latent"] = Field("row", "float32", (self.n_latent,), "the generator's own code", **unitless)
+        for name, about in self.attributes.items():
+            if about["kind"] == "categorical":
+                extra = {"values": list(about["values"])}
+                out[f"attributes/{name}"] = Field("row", "int16", (), "index into `values`", extra=extra)
+            else:
+                out[f"attributes/{name}"] = Field("row", "float64", (), "sampled attribute")
+        out |= {
+            "index": Field("row", "int64", (), "place of the sample in the data set"),
+            "sample_seed": Field("row", "uint64", (), "provenance number of (seed, index)"),
+            "attempt": Field("row", "uint16", (), "draws of this index that were rejected before this one"),
+            "alignment_rms": Field(
+                "row", "float32", (), "mesh against image; NaN where no alignment is needed", "m"
+            ),
+        }
+        return out
+
+
+def quantise_depth(depth: np.ndarray) -> np.ndarray:
+    """Metres (inf: background) -> uint16 counts of `DEPTH_SCALE` (0: background)."""
+    counts = np.where(np.isfinite(depth), np.rint(depth.astype(np.float64) / DEPTH_SCALE), 0)
+    return counts.astype(np.uint16)
+
+
+def restore_depth(counts: np.ndarray) -> np.ndarray:
+    """uint16 counts -> float32 metres (inf: background)."""
+    depth = counts * np.float32(DEPTH_SCALE)
+    depth[counts == 0] = np.inf
+    return depth
+
+
+def quantise_normals(normals: np.ndarray) -> np.ndarray:
+    """Unit vectors -> int8 in 1/127."""
+    return np.rint(normals * NORMAL_SCALE).astype(np.int8)
+
+
+def restore_normals(counts: np.ndarray) -> np.ndarray:
+    """int8 in 1/127 -> float32."""
+    return counts * np.float32(1 / NORMAL_SCALE)

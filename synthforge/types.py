@@ -1,0 +1,104 @@
+"""The nouns of the pipeline: SceneParams -> Mesh -> Render -> Frame.
+
+World frame: right-handed, metres, +x to the subject's left, +y up, +z out of the face.
+Camera frame: OpenCV (x right, y down, z forward). Pixels: continuous, (0, 0) is the outer
+corner of the top-left pixel.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Pinhole camera. `intrinsics` are in pixels of an image of `size` (height, width)."""
+
+    intrinsics: Float[np.ndarray, "3 3"]
+    cam2world: Float[np.ndarray, "4 4"]
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class SceneParams:
+    """All that decides one sample, besides the configuration: everything here is stored.
+
+    `shape`, `expression` are the head model's coefficients; `pose` is axis-angle per joint in
+    the order of `HeadModel.joint_names`; `attributes` maps a name to a float, or to a str for
+    categorical ones. Randomness too fine to store (strand jitter, noise) comes from
+    `rng.sample_rng(seed, index, stream)`.
+    """
+
+    seed: int
+    index: int
+    shape: Float[np.ndarray, " s"]
+    expression: Float[np.ndarray, " e"]
+    pose: Float[np.ndarray, "j 3"]
+    camera: Camera
+    attributes: dict[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Triangles in the world frame, counter-clockwise seen from outside.
+
+    `uv` (v up, in [0, 1]) are per face corner through `face_uvs`. `class_map` holds class ids in
+    uv space (row 0 is v = 1); `face_class` is the class of a whole triangle, or 255 where
+    `class_map` decides. `face_part` indexes `part_names`. `canonical` is each vertex's place on
+    the canonical head (metres, world axes), the coordinate that appearance is defined on.
+    """
+
+    vertices: Float[np.ndarray, "v 3"]
+    faces: Int[np.ndarray, "f 3"]
+    uv: Float[np.ndarray, "t 2"]
+    face_uvs: Int[np.ndarray, "f 3"]
+    class_map: UInt8[np.ndarray, "m m"]
+    face_class: UInt8[np.ndarray, " f"]
+    face_part: UInt8[np.ndarray, " f"]
+    part_names: tuple[str, ...]
+    canonical: Float[np.ndarray, "v 3"]
+
+
+@dataclass(frozen=True)
+class Fragments:
+    """Front-most surface at sample points: triangle (-1: none), z-depth (m, inf: none),
+    perspective-correct barycentric coordinates in the triangle."""
+
+    face_index: Int[np.ndarray, "h w"]
+    depth: Float[np.ndarray, "h w"]
+    barycentric: Float[np.ndarray, "h w 3"]
+
+
+@dataclass(frozen=True)
+class Render:
+    """What a generator made: the image, and the mesh that its labels are to be derived from.
+
+    `mesh` is the head mesh first (same faces, same order) with whatever is worn appended
+    (hair, glasses, ...). `coverage` names the layers whose sub-pixel coverage cannot be read
+    from `mesh` alone; it may be empty.
+    """
+
+    rgb: UInt8[np.ndarray, "h w 3"]
+    mesh: Mesh
+    n_head_faces: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One labelled image; shapes, dtypes and units as in docs/dataset.md."""
+
+    rgb: UInt8[np.ndarray, "h w 3"]
+    segmentation: UInt8[np.ndarray, "h w"]
+    segmentation_bare: UInt8[np.ndarray, "h w"]
+    depth: Float[np.ndarray, "h w"]
+    normals: Float[np.ndarray, "h w 3"]
+    alpha: UInt8[np.ndarray, "h w"]
+    soft_masks: dict[str, UInt8[np.ndarray, "h w"]]
+    landmarks_2d: Float[np.ndarray, "68 2"]
+    landmarks_3d: Float[np.ndarray, "68 3"]
+    landmarks_visible: UInt8[np.ndarray, " 68"]
+    landmarks_contour_2d: Float[np.ndarray, "17 2"]
+    pupils_2d: Float[np.ndarray, "2 2"]
+    gaze: Float[np.ndarray, "2 3"]
+    params: SceneParams
