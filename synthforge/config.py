@@ -34,7 +34,9 @@ def config_path(kind: str, name_or_path: str) -> Path:
         return packaged
     known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
     raise ConfigError(
-        f"no such file or name: {name_or_path!r}", where="--config", fix=f"give a YAML file or one of: {known}"
+        f"no such file or name: {name_or_path!r}",
+        where="--config",
+        fix=f"give a YAML file or one of: {known}",
     )
 
 
@@ -83,9 +85,7 @@ def from_dict(cls: type[T], data: dict, where: str) -> T:
     hints = typing.get_type_hints(cls)
     known = {f.name: f for f in dataclasses.fields(cls)}
     if unknown := [str(key) for key in data if key not in known]:
-        raise ConfigError(
-            f"unknown key {unknown[0]!r}", where=where, fix=f"known keys: {', '.join(known)}"
-        )
+        raise ConfigError(f"unknown key {unknown[0]!r}", where=where, fix=f"known keys: {', '.join(known)}")
     values = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in data.items()}
     missing = [
         name
@@ -124,9 +124,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin is dict:
         if not isinstance(value, dict):
             raise ConfigError(f"expected keys and values, got {value!r}", where=where)
-        return {
-            _convert(args[0], k, where): _convert(args[1], v, f"{where}: {k}") for k, v in value.items()
-        }
+        return {_convert(args[0], k, where): _convert(args[1], v, f"{where}: {k}") for k, v in value.items()}
     if origin in (list, tuple):
         if not isinstance(value, list | tuple):
             raise ConfigError(f"expected a list, got {value!r}", where=where)

@@ -2,4 +2,6 @@
 
 from jaxtyping import install_import_hook
 
-install_import_hook("synthforge", "beartype.beartype")
+import tests.helpers.typecheck  # noqa: F401 (the hook looks it up by name)
+
+install_import_hook("synthforge", "tests.helpers.typecheck.typechecker")

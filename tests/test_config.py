@@ -35,9 +35,7 @@ outers = st.builds(
     flag=st.booleans(),
     codec=st.sampled_from(["jpeg", "png"]),
     folder=st.sampled_from([None, Path("a/b")]),
-    inner=st.builds(
-        Inner, rate=st.floats(-1e6, 1e6), names=st.lists(st.text("ab", min_size=1)).map(tuple)
-    ),
+    inner=st.builds(Inner, rate=st.floats(-1e6, 1e6), names=st.lists(st.text("ab", min_size=1)).map(tuple)),
     table=st.dictionaries(st.text("xyz", min_size=1, max_size=3), st.floats(-1, 1), max_size=3),
 )
 

@@ -11,20 +11,18 @@ from jaxtyping import Float
 from synthforge.conventions import CLASS_ID
 
 from .common import Part
-from .grids import tube
+from .grids import named_point, tube
 
 SCLERA_RADIUS = 11.7e-3  # m
 CORNEA_RADIUS = 7.8e-3
 APEX = 12.54e-3  # from the centre of the globe
 IRIS_RADIUS = 5.85e-3  # visible disc, half the limbus diameter
 LIMBUS_BLEND = 0.35e-3  # m, smooth union of the sclera and the cornea: about 1.2 mm of arc
-CENTRE_MEN = np.array([32.0, 23.0, 73.5]) * 1e-3  # left eye; mirror x for the right
-CENTRE_WOMEN = np.array([30.5, 22.5, 69.0]) * 1e-3
 
 
 def eye_centres(sex: float) -> Float[np.ndarray, "2 3"]:
     """Centres of the left and the right globe; `sex` +1 mean man, -1 mean woman."""
-    centre = 0.5 * (CENTRE_MEN + CENTRE_WOMEN) + 0.5 * sex * (CENTRE_MEN - CENTRE_WOMEN)
+    centre = named_point("eyeball_centre", sex) * 1e-3
     return np.stack([centre, centre * [-1, 1, 1]])
 
 
@@ -46,7 +44,7 @@ def build_eyes(sex: float) -> list[Part]:
     rings = rings * globe_radius(angles)[:, None, None]
     front, back = np.array([0, 0, globe_radius(np.zeros(1))[0]]), np.array([0, 0, -SCLERA_RADIUS])
     parts = []
-    for side, centre in zip(("left", "right"), eye_centres(sex)):
+    for side, centre in zip(("left", "right"), eye_centres(sex), strict=True):
         mirror = np.array([1 if side == "left" else -1, 1, 1])
         parts.append(
             tube(

@@ -1,9 +1,15 @@
-"""Tubes: the grid of quads that eyeballs, teeth, gums and tongue are made of."""
+"""Named points, and tubes: the grids of quads that eyeballs, teeth, gums and tongue are made of."""
 
 import numpy as np
 from jaxtyping import Float
 
 from .common import Part
+from .skin_layout import HALF_DIFFERENCE, MEAN
+
+
+def named_point(name: str, sex: float) -> Float[np.ndarray, " 3"]:
+    """A point of points.json in mm; `sex` +1 mean man, 0 the mean of both, -1 mean woman."""
+    return MEAN[name] + sex * HALF_DIFFERENCE[name]
 
 
 def tube(
@@ -38,7 +44,8 @@ def tube(
         edge = [row * n_around + j, row * n_around + (j + 1) % n_around]
         uv_edge = (row + 1) * (n_around + 1) + j
         uv_pole = len(uv) + j
-        uv = np.concatenate([uv, np.stack([(j + 0.5) / n_around, np.full(n_around, uv_row / (n_rings + 1))], -1)])
+        pole_uv = np.stack([(j + 0.5) / n_around, np.full(n_around, uv_row / (n_rings + 1))], -1)
+        uv = np.concatenate([uv, pole_uv])
         fan = np.stack([edge[0], edge[1], np.full(n_around, pole)], -1)
         uv_fan = np.stack([uv_edge, uv_edge + 1, uv_pole], -1)
         faces = np.concatenate([faces, fan[:, ::-1] if flip else fan])
@@ -69,9 +76,9 @@ def joined(parts: list[Part], columns: int) -> Part:
     ]
     return Part(
         vertices=np.concatenate([p.vertices for p in parts]),
-        faces=np.concatenate([p.faces + o for p, o in zip(parts, offset_v)]),
+        faces=np.concatenate([p.faces + o for p, o in zip(parts, offset_v, strict=False)]),
         uv=np.concatenate(uv),
-        face_uvs=np.concatenate([p.face_uvs + o for p, o in zip(parts, offset_t)]),
+        face_uvs=np.concatenate([p.face_uvs + o for p, o in zip(parts, offset_t, strict=False)]),
         face_class=np.concatenate([p.face_class for p in parts]),
         face_part=[name for p in parts for name in p.face_part],
     )

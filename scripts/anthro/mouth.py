@@ -13,7 +13,7 @@ from jaxtyping import Float
 from synthforge.conventions import CLASS_ID
 
 from .common import Part
-from .grids import joined, tube
+from .grids import joined, named_point, tube
 
 INNER_MOUTH = CLASS_ID["inner_mouth"]
 MM = 1e-3
@@ -83,19 +83,15 @@ class Arch:
 def arches(sex: float) -> tuple[Arch, Arch]:
     """Upper and lower arch; `sex` +1 mean man, -1 mean woman."""
 
-    def mix(men, women):
-        men, women = np.array(men, float), np.array(women, float)
-        return 0.5 * (men + women) + 0.5 * sex * (men - women)
+    def point(name):
+        return named_point(name, sex)
 
     upper = Arch(
-        mix([0, -48, 95.5], [0, -43.5, 88]), mix([16, 87], [15, 81]), mix([25.5, -45, 63], [24, -41, 59.5]), 1
+        point("upper_incisor_edge"), point("upper_canine_tip")[[0, 2]], point("upper_first_molar"), crown_up=1
     )
-    lower = Arch(
-        mix([0, -46.5, 91.5], [0, -42, 84.5]),
-        mix([13.2, 86], [12.6, 79.5]),
-        mix([24.5, -46, 63.5], [23, -42, 60]),
-        -1,
-    )
+    # lower canines: 26 mm apart, as far behind the incisors as the upper ones are narrower in front of theirs
+    lower_canine = point("lower_incisor_edge")[[0, 2]] + [13.0 + 0.3 * sex, -5.25 - 0.25 * sex]
+    lower = Arch(point("lower_incisor_edge"), lower_canine, point("lower_first_molar"), crown_up=-1)
     return upper, lower
 
 
@@ -113,7 +109,7 @@ def tooth_places(arch: Arch, teeth: tuple) -> list[tuple[float, float]]:
     front, back = s_canine / middles[2], (s_molar - s_canine) / (middles[5] - middles[2])
     places[6] = s_molar + (middles[6] - middles[5]) * back
     scale = np.array([front] * 2 + [0.5 * (front + back)] + [back] * 4)
-    return list(zip(places, widths * scale))
+    return list(zip(places, widths * scale, strict=True))
 
 
 def crown(kind: str, width: float, height: float, depth: float) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +131,7 @@ def crown(kind: str, width: float, height: float, depth: float) -> tuple[np.ndar
     c, s = np.cos(phi), np.sin(phi)
     unit = (np.abs(c) ** square + np.abs(s) ** square) ** (-1 / square)
     rings = np.empty((len(levels), n_around, 3))
-    for i, (level, w, d) in enumerate(zip(levels, *shapes[kind])):
+    for i, (level, w, d) in enumerate(zip(levels, *shapes[kind], strict=True)):
         rings[i, :, 0] = 0.5 * width * w * unit * c
         # the front face is flat: what the crown loses in depth it loses on the tongue side
         outer = 0.5 * depth * (1 - 0.35 * (1 - d) - 0.25 * np.clip(level / height - 0.5, 0, 1))
@@ -151,21 +147,22 @@ def crown(kind: str, width: float, height: float, depth: float) -> tuple[np.ndar
 
 def build_teeth(arch: Arch, teeth: tuple, name: str) -> Part:
     """Separate crowns of one jaw."""
-    crowns = []
     # laterals end a little short of the centrals, the canine is level with them
-    short = np.array([0, 0.7, 0, 0.6, 0.9, 0.6, 0.3]) if arch.crown_up > 0 else np.zeros(7)
+    short = np.array([0, 0.7, 0, 0.6, 0.9, 0.6, 0.3]) * (arch.crown_up > 0)
+    rows = list(zip(teeth, tooth_places(arch, teeth), short, strict=True))
+    crowns = []
     for side in (1, -1):
-        for (kind, _, height, depth), (s, width), lift in zip(teeth, tooth_places(arch, teeth), short):
+        for (kind, _, height, depth), (s, width), lift in rows:
             (place,), (outward,) = arch.at(np.array([side * s]))
-            along = np.cross([0.0, 1.0, 0.0], outward)
             rings, tip = crown(kind, 0.985 * width, height, depth)
-
-            def world(q, place=place, outward=outward, along=along, kind=kind, depth=depth, lift=lift, s=s):
-                out = q[..., 1] - _inset(kind, depth) - _lean(arch) * q[..., 2] * _front(s)
-                up = arch.crown_up * (q[..., 2] + lift)
-                return (place + q[..., :1] * along + out[..., None] * outward + up[..., None] * [0, 1, 0]) * MM
-
-            crowns.append(tube(world(rings), name, INNER_MOUTH, end=world(tip)))
+            q = np.concatenate([rings.reshape(-1, 3), tip[None]])
+            out = q[:, 1] - _inset(kind, depth) - _lean(arch) * q[:, 2] * _front(s)
+            along = np.cross([0.0, 1.0, 0.0], outward)
+            world = place + q[:, :1] * along + out[:, None] * outward
+            world[:, 1] += arch.crown_up * (q[:, 2] + lift)
+            crowns.append(
+                tube(world[:-1].reshape(rings.shape) * MM, name, INNER_MOUTH, end=world[-1] * MM)
+            )
     return joined(crowns, 7)
 
 
@@ -188,6 +185,7 @@ def build_gum(arch: Arch, teeth: tuple, name: str) -> Part:
     outer = np.array([0.36, 0.50, 0.56, 0.52, 0.38, 0.0, -0.42, -0.58, -0.62, -0.55])
     rootward = np.array([8.0, 5.0, 2.0, 0.4, -0.2, -0.2, 0.2, 2.0, 5.0, 8.0])
     scallop = np.clip(1 - rootward / 5, 0, 1)
+    rootward = rootward * (0.55 + 0.45 * _front(s))[:, None]  # the cheek is near beside the molars
     lift = scallop * neck[:, None] + (1 - scallop) * neck_mean[:, None] + rootward
     out = depth[:, None] * outer - middle[:, None]
     out = out - _lean(arch) * lift * _front(s)[:, None]
@@ -202,7 +200,7 @@ def build_tongue(lower: Arch) -> Part:
     t = np.linspace(0, 1, 16)[1:]  # from the tip backwards
     n_around = 20
     phi = 2 * np.pi * np.arange(n_around) / n_around
-    length = 46.0
+    length = 38.0
     half_width = np.minimum(19.0 * np.sin(0.5 * np.pi * np.minimum(t / 0.75, 1)) ** 0.6, 19.0)
     half_thick = 2.0 + 5.0 * np.minimum(t / 0.6, 1) ** 0.8
     rise = 2.0 * np.sin(0.5 * np.pi * t) - 3.0 * np.clip(t - 0.8, 0, 1)
@@ -239,8 +237,8 @@ def _lean(arch: Arch) -> float:
 
 
 def _inset(kind: str, depth: float) -> float:
-    """Middle of a crown behind the line of edges (mm): front teeth meet it with their outer face."""
-    return 0.4 * depth if kind in ("incisor", "canine") else 0.0
+    """Middle of a crown behind the line of edges and cusps (mm)."""
+    return {"incisor": 0.4, "canine": 0.25, "premolar": 0.08, "molar": 0.0}[kind] * depth
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

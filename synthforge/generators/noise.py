@@ -53,3 +53,20 @@ def _lookup(volume, points, scale, shift):
             ) * v
             out[n, c] = near * (1 - w) + far * w
     return out
+
+
+@njit(cache=True)
+def bilinear(image, x, y):
+    """Values n c of `image` h w c at pixel positions (continuous, edges repeated)."""
+    height, width, channels = image.shape
+    out = np.empty((x.shape[0], channels), np.float32)
+    for n in range(x.shape[0]):
+        u, v = min(max(x[n] - 0.5, 0.0), width - 1.0), min(max(y[n] - 0.5, 0.0), height - 1.0)
+        c0, r0 = int(u), int(v)
+        c1, r1 = min(c0 + 1, width - 1), min(r0 + 1, height - 1)
+        u, v = u - c0, v - r0
+        for c in range(channels):
+            top = image[r0, c0, c] * (1 - u) + image[r0, c1, c] * u
+            low = image[r1, c0, c] * (1 - u) + image[r1, c1, c] * u
+            out[n, c] = top * (1 - v) + low * v
+    return out

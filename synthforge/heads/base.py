@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from synthforge.heads.lbs import axis_angle_to_matrix, linear_blend_skinning
+from synthforge.heads.lbs import axis_angle_to_matrix, joint_transforms, linear_blend_skinning
 from synthforge.types import Mesh
 
 _FLOAT = ("vertices", "shape_deltas", "expression_deltas", "joints", "joint_shape_deltas", "weights")
@@ -99,6 +99,14 @@ class HeadModel(nn.Module):
             unposed, joints, axis_angle_to_matrix(pose), self.joint_parents, self.weights
         )
 
+    def joint_frames(
+        self, shape: Float[Tensor, "b s"], pose: Float[Tensor, "b j 3"]
+    ) -> tuple[Float[Tensor, "b j 3 3"], Float[Tensor, "b j 3"]]:
+        """World rotations of the joints, and their places in metres."""
+        joints = self.joints + torch.einsum("bs,sjc->bjc", shape, self.joint_shape_deltas)
+        turns, shifts = joint_transforms(joints, axis_angle_to_matrix(pose), self.joint_parents)
+        return turns, torch.einsum("bjkl,bjl->bjk", turns, joints) + shifts
+
     def mesh(self, vertices: Float[np.ndarray, "v 3"]) -> Mesh:
         """Mesh of this head with the given vertices."""
         return Mesh(
@@ -118,6 +126,8 @@ class HeadModel(nn.Module):
         return surface_points(vertices, self.faces, self.landmarks_face, self.landmarks_barycentric)
 
 
-def surface_points(vertices: np.ndarray, faces: np.ndarray, face: np.ndarray, barycentric: np.ndarray) -> np.ndarray:
+def surface_points(
+    vertices: np.ndarray, faces: np.ndarray, face: np.ndarray, barycentric: np.ndarray
+) -> np.ndarray:
     """Points given as (face, barycentric): `face` any shape, `barycentric` the same with 3 last."""
     return (vertices[faces[face]] * barycentric[..., None]).sum(-2)

@@ -24,16 +24,15 @@ def axis_angle_to_matrix(axis_angle: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b
     return eye + a * skew + b * (skew @ skew)
 
 
-def linear_blend_skinning(
-    vertices: Float[Tensor, "b v 3"],
-    joints: Float[Tensor, "b j 3"],
-    rotations: Float[Tensor, "b j 3 3"],
-    parents: Sequence[int],
-    weights: Float[Tensor, "v j"],
-) -> Float[Tensor, "b v 3"]:
-    """Vertices moved by joints turning about their rest positions; parents come before children."""
-    turns: list[Tensor] = []  # b 3 3, world rotation of each joint
-    shifts: list[Tensor] = []  # b 3, such that a point x moves to turn x + shift
+def joint_transforms(
+    joints: Float[Tensor, "b j 3"], rotations: Float[Tensor, "b j 3 3"], parents: Sequence[int]
+) -> tuple[Float[Tensor, "b j 3 3"], Float[Tensor, "b j 3"]]:
+    """World rotation and shift of each joint, such that a point x fixed to it moves to R x + t.
+
+    Joints turn about their rest positions `joints`; parents come before children.
+    """
+    turns: list[Tensor] = []  # b 3 3
+    shifts: list[Tensor] = []  # b 3
     for j, parent in enumerate(parents):
         turn, centre = rotations[:, j], joints[:, j]
         local_shift = centre - torch.einsum("bij,bj->bi", turn, centre)
@@ -43,6 +42,18 @@ def linear_blend_skinning(
         else:
             turns.append(turns[parent] @ turn)
             shifts.append(torch.einsum("bij,bj->bi", turns[parent], local_shift) + shifts[parent])
-    turn_v = torch.einsum("vj,bjkl->bvkl", weights, torch.stack(turns, 1))
-    shift_v = torch.einsum("vj,bjk->bvk", weights, torch.stack(shifts, 1))
+    return torch.stack(turns, 1), torch.stack(shifts, 1)
+
+
+def linear_blend_skinning(
+    vertices: Float[Tensor, "b v 3"],
+    joints: Float[Tensor, "b j 3"],
+    rotations: Float[Tensor, "b j 3 3"],
+    parents: Sequence[int],
+    weights: Float[Tensor, "v j"],
+) -> Float[Tensor, "b v 3"]:
+    """Vertices moved by joints turning about their rest positions; parents come before children."""
+    turns, shifts = joint_transforms(joints, rotations, parents)
+    turn_v = torch.einsum("vj,bjkl->bvkl", weights, turns)
+    shift_v = torch.einsum("vj,bjk->bvk", weights, shifts)
     return torch.einsum("bvkl,bvl->bvk", turn_v, vertices) + shift_v

@@ -8,12 +8,28 @@ import numpy as np
 from numba import njit
 
 SLACK = 0.01  # pixels by which a row's candidates reach past the triangle; the exact test follows
+NARROW = 4.0  # pixels; of triangles less wide than this the whole width is tried in every row
 
 
 @njit(cache=True, inline="always")
 def _edge(xp, yp, xq, yq, x, y):
     """Twice the signed area of (p, q, sample)."""
     return (xp - x) * (yq - y) - (yp - y) * (xq - x)
+
+
+@njit(cache=True)
+def _span(xa, ya, xb, yb, xc, yc, y):
+    """Ends in x of the triangle on the line at `y`, which it reaches."""
+    start, stop = np.inf, -np.inf
+    for xp, yp, xq, yq in ((xa, ya, xb, yb), (xb, yb, xc, yc), (xc, yc, xa, ya)):
+        if (yp < y and yq < y) or (yp > y and yq > y):
+            continue
+        if yp == yq:
+            start, stop = min(start, xp, xq), max(stop, xp, xq)
+        else:
+            x = xp + (y - yp) * (xq - xp) / (yq - yp)
+            start, stop = min(start, x), max(stop, x)
+    return start, stop
 
 
 @njit(cache=True)
@@ -44,17 +60,10 @@ def draw(points, faces, first, near, face_index, depth):
         if area == 0.0 or not np.isfinite(area):
             continue
         ia, ib, ic = 1.0 / za, 1.0 / zb, 1.0 / zc
+        narrow = right - left < NARROW
         for row in range(row0, row1 + 1):
             y = row + 0.5
-            start, stop = right, left
-            for xp, yp, xq, yq in ((xa, ya, xb, yb), (xb, yb, xc, yc), (xc, yc, xa, ya)):
-                if (yp <= y) == (yq <= y) and yp != y and yq != y:
-                    continue
-                if yp == yq:
-                    start, stop = min(start, xp, xq), max(stop, xp, xq)
-                else:
-                    x = xp + (y - yp) * (xq - xp) / (yq - yp)
-                    start, stop = min(start, x), max(stop, x)
+            start, stop = (left, right) if narrow else _span(xa, ya, xb, yb, xc, yc, y)
             col0 = int(np.ceil(max(max(start, left) - 0.5 - SLACK, 0.0)))
             col1 = int(np.floor(min(min(stop, right) - 0.5 + SLACK, width - 1.0)))
             for col in range(col0, col1 + 1):

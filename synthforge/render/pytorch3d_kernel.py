@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float, Int
 
 from synthforge.errors import AssetError
-from synthforge.render.rasterize import NEAR
+from synthforge.render.rasterize import NEAR, empty_fragments
 from synthforge.types import Fragments
 
 
@@ -29,8 +29,7 @@ def rasterize_arrays(
 
     ahead = np.flatnonzero((points[faces, 2] > NEAR).all(1))
     if not len(ahead):
-        nothing = np.full((height, width), -1, np.int32)
-        return Fragments(nothing, np.full((height, width), np.inf, np.float32), np.zeros((height, width, 3), np.float32))
+        return empty_fragments(height, width)
     ndc = np.array(points, np.float32)
     ndc[:, :2] = (np.array([width, height]) - 2 * points[:, :2]) / min(height, width)
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -35,7 +35,9 @@ def rasterize(
         AssetError: pytorch3d is asked for and not installed.
     """
     if backend == "numba":
-        return rasterize_layers(points, faces, len(faces), height, width)[0]
+        fragments = empty_fragments(height, width)
+        draw_over(fragments, points, faces, 0)
+        return fragments
     if backend == "torch":
         from synthforge.render.torch_kernel import rasterize_arrays
 
@@ -49,23 +51,25 @@ def rasterize(
     )
 
 
-def rasterize_layers(
-    points: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], n_first: int, height: int, width: int
-) -> tuple[Fragments, Fragments]:
-    """`rasterize` of the first `n_first` triangles alone, and of all; the first are drawn once."""
+def empty_fragments(height: int, width: int) -> Fragments:
+    """No surface anywhere."""
+    return Fragments(
+        np.full((height, width), -1, np.int32),
+        np.full((height, width), np.inf, np.float32),
+        np.zeros((height, width, 3), np.float32),
+    )
+
+
+def draw_over(
+    fragments: Fragments, points: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], first: int
+) -> None:
+    """Add triangles `first` and later to `fragments`, in place; these hold the ones before.
+
+    The result is that of `rasterize` with all `faces` (numba).
+    """
     from synthforge.render.numba_kernel import barycentrics, draw
 
     points = np.ascontiguousarray(points, np.float64)
     faces = np.ascontiguousarray(faces, np.int32)
-    face_index = np.full((height, width), -1, np.int32)
-    depth = np.full((height, width), np.inf, np.float32)
-    barycentric = np.zeros((height, width, 3), np.float32)
-    draw(points, faces[:n_first], 0, NEAR, face_index, depth)
-    barycentrics(points, faces, 0, face_index, barycentric)
-    first = Fragments(face_index, depth, barycentric)
-    if n_first >= len(faces):
-        return first, first
-    both = Fragments(face_index.copy(), depth.copy(), barycentric.copy())
-    draw(points, faces, n_first, NEAR, both.face_index, both.depth)
-    barycentrics(points, faces, n_first, both.face_index, both.barycentric)
-    return first, both
+    draw(points, faces, first, NEAR, fragments.face_index, fragments.depth)
+    barycentrics(points, faces, first, fragments.face_index, fragments.barycentric)

@@ -34,7 +34,9 @@ def project(points_world: Float[np.ndarray, "*n 3"], camera: Camera) -> Float[np
     return to_pixels(to_camera(points_world, camera), camera)
 
 
-def unproject(pixels: Float[np.ndarray, "*n 2"], depth: Float[np.ndarray, "*n"], camera: Camera) -> Float[np.ndarray, "*n 3"]:
+def unproject(
+    pixels: Float[np.ndarray, "*n 2"], depth: Float[np.ndarray, "*n"], camera: Camera
+) -> Float[np.ndarray, "*n 3"]:
     """Camera-frame points (m) of pixels at z-depth (m)."""
     k = camera.intrinsics
     y = (pixels[..., 1] - k[1, 2]) / k[1, 1]

@@ -163,7 +163,8 @@ def _given(args: Any, where: str) -> tuple[str, dict[str, Distribution]]:
         raise ConfigError("expected {attribute: {value: distribution, ...}}", where=where)
     name, cases = next(iter(args.items()))
     return str(name), {
-        str(value): Distribution.from_plain(case, f"{where}: {name}: {value}") for value, case in cases.items()
+        str(value): Distribution.from_plain(case, f"{where}: {name}: {value}")
+        for value, case in cases.items()
     }
 
 

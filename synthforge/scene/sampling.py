@@ -55,7 +55,9 @@ class CameraConfig:
         _check_range("roll_deg", self.roll_deg, -180, 180)
         _check_range("field_of_view_deg", self.field_of_view_deg, 1, 120)
         if (self.distance is None) == (self.view_height is None):
-            raise ConfigError("give exactly one of distance and view_height", where="camera", fix="set the other to null")
+            raise ConfigError(
+                "give exactly one of distance and view_height", where="camera", fix="set the other to null"
+            )
         if self.distance is not None:
             _check_range("distance", self.distance, 0.3, 100)
         if self.view_height is not None:
@@ -81,7 +83,9 @@ class PoseConfig:
                             ("gaze_azimuth_deg", 45), ("gaze_elevation_deg", 45)]:  # fmt: skip
             _check_range(name, getattr(self, name), -limit, limit)
         if not 0 <= self.gaze_at_camera <= 1:
-            raise ConfigError(f"{self.gaze_at_camera:g} is no share of people", where="gaze_at_camera", fix="use 0 to 1")
+            raise ConfigError(
+                f"{self.gaze_at_camera:g} is no share of people", where="gaze_at_camera", fix="use 0 to 1"
+            )
 
 
 DEFAULT_ATTRIBUTES: dict[str, Any] = {

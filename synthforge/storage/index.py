@@ -58,7 +58,7 @@ def plan_shards(out: Path, n: int, shard_size: int) -> list[ShardPlan]:
     beyond = out / ShardPlan(len(plans), 0, 0, False).file
     if first > n or beyond.exists():
         raise DatasetError(
-            f"holds samples beyond the {n} asked for", where=str(out), fix="ask for more, or use another --out"
+            f"holds samples beyond the {n} asked for", where=str(out), fix="ask for more, or another --out"
         )
     return plans
 

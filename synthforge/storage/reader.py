@@ -98,11 +98,20 @@ class DatasetReader:
             parts.append(values)
         return np.concatenate(parts)
 
-    def encoded_rgb(self, i: int) -> bytes | None:
-        """The image as stored (JPEG or PNG bytes), or None where the codec is raw."""
+    def stored(self, i: int) -> dict[str, Any]:
+        """Sample `i` as it lies on the disk: image and planes as encoded bytes, rows as arrays."""
         shard = bisect_right(self.first, i) - 1
-        data = self._data(shard, "rgb")
-        return None if data.attrs["codec"] == "raw" else data[i - self.first[shard]].tobytes()
+        row = i - self.first[shard]
+        out: dict[str, Any] = {}
+        for name in self._names():
+            data = self._data(shard, name)
+            if data.chunks is None:
+                out[name] = data[row]
+            elif data.ndim == 1:
+                out[name] = data[row].tobytes()
+            else:
+                out[name] = data.id.read_direct_chunk((row, *(0 for _ in data.shape[1:])))[1]
+        return out
 
     def params(self, i: int) -> SceneParams:
         """What sample `i` was rendered from."""

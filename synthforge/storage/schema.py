@@ -14,7 +14,6 @@ SCHEMA_VERSION = 1
 DEPTH_SCALE = 1e-4  # metres per count; 0 is background, so depth reaches 6.5535 m
 NORMAL_SCALE = 127
 JPEG_QUALITY = 95
-CODECS = ("jpeg", "png", "raw")
 Kind = Literal["image", "plane", "row"]
 
 
@@ -99,9 +98,9 @@ class Layout:
             "gaze": Field("row", "float32", (2, 3), "unit vectors, subject's left eye first", "1", "camera"),
             "cam2world": Field("row", "float32", (4, 4), "camera points to world", "m", "world"),
             "intrinsics": Field("row", "float32", (3, 3), "pinhole, of the stored image", **px),
-            "shape": Field("row", "float32", (self.n_shape,), "identity coefficients of the head", **unitless),
+            "shape": Field("row", "float32", (self.n_shape,), "identity coefficients", **unitless),
             "expression": Field(
-                "row", "float32", (self.n_expression,), "expression coefficients of the head", **unitless
+                "row", "float32", (self.n_expression,), "expression coefficients", **unitless
             ),
             "pose": Field(
                 "row", "float32", (j, 3), "axis-angle per joint", "rad", "parent joint",
@@ -115,7 +114,7 @@ class Layout:
                 extra = {"values": list(about["values"])}
                 out[f"attributes/{name}"] = Field("row", "int16", (), "index into `values`", extra=extra)
             else:
-                out[f"attributes/{name}"] = Field("row", "float64", (), "sampled attribute")
+                out[f"attributes/{name}"] = Field("row", "float32", (), "sampled attribute")
         out |= {
             "index": Field("row", "int64", (), "place of the sample in the data set"),
             "sample_seed": Field("row", "uint64", (), "provenance number of (seed, index)"),

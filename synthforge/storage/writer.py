@@ -96,7 +96,7 @@ def _attribute(attributes: dict[str, float | str], key: str, extra: dict, where:
         raise DatasetError("was not sampled", where=where)
     value = attributes[key]
     if "values" not in extra:
-        return np.float64(value)
+        return np.float32(value)
     if value not in extra["values"]:
         raise DatasetError(f"{value!r} is not among {', '.join(extra['values'])}", where=where)
     return np.int16(extra["values"].index(value))
@@ -204,7 +204,8 @@ class ShardWriter:
     def publish(self) -> None:
         """Finish the file, flush it to the disk and give it its name."""
         if self.n_written != self.key.n_samples:
-            raise DatasetError(f"holds {self.n_written} of {self.key.n_samples} samples", where=str(self.path))
+            held = f"holds {self.n_written} of {self.key.n_samples} samples"
+            raise DatasetError(held, where=str(self.path))
         with _storage_errors(self.partial):
             for name in self.rows:
                 self._create(name)

@@ -1,0 +1,91 @@
+"""All labels of one image, from the mesh it shows and its camera."""
+
+import numpy as np
+from jaxtyping import Float
+
+from synthforge.annotate.coverage import coverage, foreground, majority
+from synthforge.annotate.eyes import pupils_and_gaze
+from synthforge.annotate.landmarks import visibility
+from synthforge.annotate.normals import visible_normals
+from synthforge.conventions import CLASS_ID
+from synthforge.errors import ConfigError
+from synthforge.heads.base import HeadModel, surface_points
+from synthforge.heads.ibug import visible_contour
+from synthforge.render.interpolate import sample_classes
+from synthforge.render.rasterize import draw_over, rasterize
+from synthforge.scene.cameras import project, to_camera, to_pixels, world2cam
+from synthforge.types import Camera, Fragments, Frame, Render, SceneParams
+
+SOFT_MASKS = ("hair", "facial_hair", "eyeglasses", "headwear")
+
+
+def annotate(
+    render: Render,
+    params: SceneParams,
+    head: HeadModel,
+    vertices: Float[np.ndarray, "v 3"],
+    supersample: int = 3,
+) -> Frame:
+    """Labels of `render`.
+
+    One rasterization of `supersample`² samples per pixel serves all labels; the middle one is the
+    pixel's centre, where depth and normals are taken.
+
+    Args:
+        render: image and the mesh it shows: the head first, then whatever is worn.
+        params: what the image was made from; `params.camera` has the size of the image.
+        head: the model of the head, for landmarks and eyes.
+        vertices: the head's posed vertices, metres, world frame.
+        supersample: samples per pixel along each axis, odd.
+    Raises:
+        ConfigError: `supersample` is even or not positive.
+    """
+    if supersample < 1 or supersample % 2 == 0:
+        raise ConfigError(f"{supersample} is not odd", where="supersample", fix="use 1, 3 or 5")
+    mesh, camera, n = render.mesh, params.camera, supersample
+    height, width = camera.size
+    points_cam = to_camera(mesh.vertices, camera)
+    with np.errstate(divide="ignore", invalid="ignore"):  # what lies behind the camera is not drawn
+        samples = to_pixels(points_cam, camera)
+    samples[:, :2] *= n
+    n_head = render.n_head_faces
+    fragments = rasterize(samples, mesh.faces[:n_head], height * n, width * n)
+    bare = classes = sample_classes(mesh, fragments)
+    if n_head < len(mesh.faces):
+        draw_over(fragments, samples, mesh.faces, n_head)
+        classes = sample_classes(mesh, fragments)
+    centres = _centres(fragments, n)
+
+    landmarks = to_camera(head.landmarks(vertices).astype(np.float64), camera)
+    contour = surface_points(vertices, head.faces, head.contour_face, head.contour_barycentric)
+    pupils, gaze = pupils_and_gaze(head, params)
+    return Frame(
+        rgb=render.rgb,
+        segmentation=majority(classes, n),
+        segmentation_bare=majority(bare, n),
+        depth=centres.depth,
+        normals=visible_normals(points_cam, mesh.faces, centres),
+        alpha=foreground(classes, n),
+        soft_masks={name: coverage(classes, n, CLASS_ID[name]) for name in SOFT_MASKS},
+        landmarks_2d=_pixels(landmarks, camera),
+        landmarks_3d=landmarks.astype(np.float32),
+        landmarks_visible=visibility(landmarks, camera, fragments, classes),
+        landmarks_contour_2d=visible_contour(project(contour, camera)[..., :2]).astype(np.float32),
+        pupils_2d=_pixels(to_camera(pupils, camera), camera),
+        gaze=(gaze @ world2cam(camera)[:3, :3].T).astype(np.float32),
+        params=params,
+    )
+
+
+def _pixels(points_cam: np.ndarray, camera: Camera) -> np.ndarray:
+    return to_pixels(points_cam, camera)[..., :2].astype(np.float32)
+
+
+def _centres(fragments: Fragments, factor: int) -> Fragments:
+    """The samples at pixel centres."""
+    middle = slice(factor // 2, None, factor)
+    return Fragments(
+        np.ascontiguousarray(fragments.face_index[middle, middle]),
+        np.ascontiguousarray(fragments.depth[middle, middle]),
+        np.ascontiguousarray(fragments.barycentric[middle, middle]),
+    )

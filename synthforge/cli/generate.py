@@ -1,0 +1,130 @@
+"""generate, verify, render: make a data set, check it, and make one of its samples again."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+def _span(_: click.Context, option: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    """`a:b` -> (a, b)."""
+    if text is None:
+        return None
+    try:
+        first, last = (int(part) for part in text.split(":"))
+    except ValueError:
+        first, last = 0, 0
+    if not 0 <= first < last:
+        raise click.BadParameter(f"expected A:B with 0 <= A < B, got {text!r}", param=option)
+    return first, last
+
+
+@click.command()
+@click.option("--n", type=click.IntRange(1), default=64, show_default=True, help="Samples wanted in all.")
+@click.option("--out", type=_FOLDER, help="Folder to write; default out/NAME of the configuration.")
+@click.option("--config", default="default", show_default=True, metavar="YAML|NAME", help="What to make.")
+@click.option("--backend", help="What makes the images.  [raster]")
+@click.option("--head", help="Head model.  [anthro, ict]")
+@click.option("--resolution", type=int, help="Image side in pixels.")
+@click.option("--seed", type=int, help="Another seed, other samples.")
+@click.option("--codec", help="How images are stored.  [jpeg, png, raw]")
+@click.option("--shard-size", type=int, help="Samples per file.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a configuration key.")
+@click.option("--workers", type=click.IntRange(0), help="Processes; default: one per core. 0: in this one.")
+@click.option("--shards", callback=_span, metavar="A:B", help="Only shards A to B-1, for job arrays.")
+def generate(
+    n: int,
+    out: Path | None,
+    config: str,
+    overrides: tuple[str, ...],
+    workers: int | None,
+    shards: tuple[int, int] | None,
+    **options: str | int | None,
+) -> None:
+    """Write N labelled synthetic faces.
+
+    The same command again resumes a stopped run, and with a larger --n extends a finished one.
+    Samples depend on the configuration and their index only, never on --workers.
+    """
+    from tqdm import tqdm
+
+    from synthforge.config import config_path, load_config
+    from synthforge.pipeline import GenerateConfig, SceneSource
+    from synthforge.storage.run import run
+
+    given = [f"{key}={value}" for key, value in options.items() if value is not None]
+    resolved = load_config(GenerateConfig, config_path("generate", config), [*given, *overrides])
+    out = out or Path("out") / resolved.name
+    workers = len(os.sched_getaffinity(0)) if workers is None else workers
+    with tqdm(total=n, unit="sample", smoothing=0.1, mininterval=0.5, dynamic_ncols=True) as bar:
+
+        def progress(done: int, total: int) -> None:
+            if bar.total != total or (bar.n == 0 and done > 1):  # what was there already has no rate
+                bar.reset(total)
+                bar.initial = done
+                bar.n = done
+            bar.update(done - bar.n)
+
+        try:
+            done = run(SceneSource(resolved), resolved, out, n, workers, shards, progress)
+        except KeyboardInterrupt:
+            bar.close()
+            click.echo(f"stopped; finished shards are kept in {out}. Run the same command again to go on.")
+            sys.exit(130)
+    rate = f", {done.n_made / done.seconds:.2f} samples/s" if done.n_made else ""
+    click.echo(f"made {done.n_made} samples in {done.seconds:.1f} s{rate}")
+    if done.missing:
+        click.echo(f"{done.missing} shards of {out} are still to be made, by other runs or by --shards")
+        return
+    reasons = ", ".join(f"{count} {reason}" for reason, count in done.rejected.items())
+    click.echo(f"{done.n_samples} samples in {out} (rejected draws: {reasons or 'none'})")
+    click.echo(f"next: synthforge report {out}")
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=_FOLDER)
+def verify(folder: Path) -> None:
+    """Check the data set in DIR: one line per fault, and exit code 1 where there is one."""
+    from tqdm import tqdm
+
+    from synthforge.storage.verify import verify as faults_of
+
+    n_faults = n_samples = 0
+    with tqdm(unit="sample", dynamic_ncols=True, leave=False, disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            nonlocal n_samples
+            bar.total, n_samples = total, done
+            bar.update(done - bar.n)
+
+        for fault in faults_of(folder, progress):
+            n_faults += 1
+            tqdm.write(fault, file=sys.stdout)
+    if n_faults:
+        click.echo(f"{n_faults} faults in {folder}", err=True)
+        sys.exit(1)
+    click.echo(f"{folder} is sound: {n_samples} samples checked")
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=_FOLDER)
+@click.argument("index", type=int)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="PNG; default sample-INDEX.png.")
+@click.option("--resolution", type=click.IntRange(32, 4096), help="Image side; default: as stored.")
+@click.option("--labels", is_flag=True, help="Show segmentation, landmarks, depth and normals beside it.")
+def render(folder: Path, index: int, out: Path | None, resolution: int | None, labels: bool) -> None:
+    """Make sample INDEX of DIR again from its stored parameters, as a PNG."""
+    from synthforge.errors import SynthforgeError
+    from synthforge.pipeline import rerender
+    from synthforge.report.draw import strip, write_png
+
+    frame, comparison = rerender(folder, index, resolution)
+    picture = strip(vars(frame), frame.rgb.shape[0]) if labels else frame.rgb
+    out = out or Path(f"sample-{index}.png")
+    if not write_png(str(out), picture):
+        raise SynthforgeError("cannot be written", where=str(out), fix="choose another --out")
+    click.echo(f"sample {index}: {comparison}")
+    click.echo(f"wrote {out}")

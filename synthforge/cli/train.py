@@ -1,0 +1,87 @@
+"""`synthforge train-multitask` and `synthforge label-finetune`."""
+
+from pathlib import Path
+
+import click
+
+_METHODS = click.Choice(["lf", "adapter", "finetune", "scratch"])
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option(
+    "--data", "folders", multiple=True, required=True, type=_FOLDER, help="Data set; may be repeated."
+)
+@click.option(
+    "--config", "--preset", "config", default="tiny", show_default=True, help="tiny, paper, or a YAML file."
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of this run.")
+@click.option("--minutes", type=float, help="Train this long.")
+@click.option("--steps", type=int, help="Train this many batches.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one config key.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run.")
+def train_multitask(
+    folders: tuple[Path, ...],
+    config: str,
+    out: Path,
+    minutes: float | None,
+    steps: int | None,
+    overrides: tuple[str, ...],
+    resume: bool,
+) -> None:
+    """Train the multi-task network on synthetic data (stage I)."""
+    from synthforge.config import config_path, load_config
+    from synthforge.training.multitask import TrainConfig, train
+
+    overrides += (f"fit.minutes={minutes}",) if minutes else ()
+    overrides += (f"fit.steps={steps}", "fit.minutes=0") if steps else ()
+    report = train(load_config(TrainConfig, config_path("train", config), overrides), folders, out, resume)
+    held_out = ", ".join(f"{k[6:]} {v:.4g}" for k, v in report["held_out"].items())
+    click.echo(f"{report['steps']} steps, {report['views']} views, {report['minutes']} min")
+    click.echo(f"held out: {held_out}")
+    click.echo(f"model: {out}; next: synthforge evaluate --model {out} --layout 300w --data DIR")
+
+
+@click.command()
+@click.option("--target", required=True, help="300w, lapa, or a custom layout's name or YAML.")
+@click.option(
+    "--data", "folders", multiple=True, required=True, type=_FOLDER, help="Photographs; may be repeated."
+)
+@click.option("--backbone", type=click.Path(path_type=Path), help="Folder of a stage I run.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of this run.")
+@click.option("--method", type=_METHODS, default="lf", show_default=True)
+@click.option("--features/--no-features", default=True, show_default=True, help="Features for label nets.")
+@click.option("--n-real", type=int, help="Use this many photographs, drawn at random.")
+@click.option("--config", default="label", show_default=True, help="A name or a YAML file.")
+@click.option("--steps", type=int, help="Train this many batches.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one config key.")
+def label_finetune(
+    target: str,
+    folders: tuple[Path, ...],
+    backbone: Path | None,
+    out: Path,
+    method: str,
+    features: bool,
+    n_real: int | None,
+    config: str,
+    steps: int | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Adapt a network to a benchmark's labels (stage II).
+
+    lf trains label networks on a frozen backbone, adapter maps points by ridge regression in closed
+    form, finetune trains all weights, scratch trains the same network on the photographs alone.
+    """
+    from synthforge.config import config_path, load_config
+    from synthforge.datasets.open import open_source
+    from synthforge.training.label_finetune import LabelTrainConfig
+    from synthforge.training.label_finetune import label_finetune as run
+
+    overrides += (f"fit.steps={steps}",) if steps else ()
+    settings = load_config(LabelTrainConfig, config_path("train", config), overrides)
+    source = open_source(target, folders, "train")
+    report = run(settings, source, backbone, out, method, features, n_real)
+    click.echo(f"{report['photographs']} photographs, {report['steps']} steps, {report['minutes']} min")
+    if report["backbone_frozen"]:
+        click.echo(f"backbone unchanged: sha256 {report['backbone_sha256_after'][:16]}... before and after")
+    click.echo(f"model: {out}; next: synthforge evaluate --model {out} --layout {target} --data DIR")

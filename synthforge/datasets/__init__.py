@@ -1,0 +1,1 @@
+"""Readers of shards and of annotated photographs, and the views that networks are trained on."""

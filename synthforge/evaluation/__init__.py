@@ -1,0 +1,1 @@
+"""Prediction + labels -> Score: metrics, tables and panels on annotated images."""

@@ -1,0 +1,214 @@
+"""Light on a sample: an environment all around, and one to three distant lamps."""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+
+from synthforge.errors import AssetError
+from synthforge.generators.color import blackbody, srgb_to_linear
+from synthforge.generators.surface import light_view, shadow_lookup
+from synthforge.render.rasterize import rasterize
+from synthforge.types import Mesh
+
+ENV_SIZE = (32, 64)  # rows, columns of an environment
+_SHADOW_SIZE = 320
+
+
+@dataclass(frozen=True)
+class Lamp:
+    """Distant light: unit `direction` towards it, linear RGB irradiance on a facing surface, and
+    `softness`, the radius of its shadow's edge in metres."""
+
+    direction: Float[np.ndarray, " 3"]
+    color: Float[np.ndarray, " 3"]
+    softness: float
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """`environment` is radiance over directions: rows from +y to -y, columns around y with +z in
+    the middle column and +x a quarter to its right. Only the first lamp casts shadows."""
+
+    environment: Float[np.ndarray, "r c 3"]
+    lamps: tuple[Lamp, ...]
+
+
+def env_directions(rows: int, columns: int) -> Float[np.ndarray, "r c 3"]:
+    """Unit vectors of the texel centres of an environment."""
+    theta = (np.arange(rows) + 0.5)[:, None] / rows * np.pi
+    phi = ((np.arange(columns) + 0.5)[None] / columns * 2 - 1) * np.pi
+    return np.stack(
+        [np.sin(theta) * np.sin(phi), np.cos(theta) + 0 * phi, np.sin(theta) * np.cos(phi)], -1
+    ).astype(np.float32)
+
+
+def solid_angles(rows: int, columns: int) -> Float[np.ndarray, "r 1"]:
+    """Solid angle (sr) of a texel in each row."""
+    edge = np.cos(np.arange(rows + 1) / rows * np.pi)
+    return ((edge[:-1] - edge[1:]) * 2 * np.pi / columns)[:, None].astype(np.float32)
+
+
+def sh_basis(n: Float[np.ndarray, "*k 3"]) -> Float[np.ndarray, "*k 9"]:
+    """Real spherical harmonics to degree 2. Source: Ramamoorthi and Hanrahan (2001), eq. 3."""
+    x, y, z = n[..., 0], n[..., 1], n[..., 2]
+    one = np.ones_like(x)
+    return np.stack(
+        [0.282095 * one, 0.488603 * y, 0.488603 * z, 0.488603 * x, 1.092548 * x * y, 1.092548 * y * z]
+        + [0.315392 * (3 * z * z - 1), 1.092548 * x * z, 0.546274 * (x * x - y * y)],
+        -1,
+    )
+
+
+_COSINE = np.array([np.pi] + [2 * np.pi / 3] * 3 + [np.pi / 4] * 5, np.float32)
+
+
+def irradiance_sh(environment: Float[np.ndarray, "r c 3"]) -> Float[np.ndarray, "9 3"]:
+    """Coefficients whose sum over `sh_basis(normal)` is the irradiance on a surface with that normal.
+
+    Source: Ramamoorthi and Hanrahan (2001), eq. 7-8.
+    """
+    rows, columns = environment.shape[:2]
+    basis = sh_basis(env_directions(rows, columns)) * solid_angles(rows, columns)[..., None]
+    radiance = np.einsum("rck,rcj->kj", basis, environment)
+    return (radiance * _COSINE[:, None]).astype(np.float32)
+
+
+def env_radiance(environment: Float[np.ndarray, "r c 3"], directions: Float[np.ndarray, "n 3"]) -> np.ndarray:
+    """Radiance n 3 of the nearest texel in each direction."""
+    rows, columns = environment.shape[:2]
+    row = np.clip(np.arccos(np.clip(directions[:, 1], -1, 1)) / np.pi * rows, 0, rows - 1).astype(int)
+    turn = np.arctan2(directions[:, 0], directions[:, 2]) / (2 * np.pi) + 0.5
+    return environment[row, np.minimum((turn * columns).astype(int), columns - 1)]
+
+
+def blurred(environment: Float[np.ndarray, "r c 3"], sigma: float) -> Float[np.ndarray, "r c 3"]:
+    """Environment seen by a rough mirror: blurred by `sigma` radians, wider in columns near the poles."""
+    rows, columns = environment.shape[:2]
+    texel = np.pi / rows
+    pad = columns // 2
+    wide = np.concatenate([environment[:, -pad:], environment, environment[:, :pad]], 1)
+    out = cv2.GaussianBlur(np.ascontiguousarray(wide, np.float32), (0, 0), sigma / texel, borderType=cv2.BORDER_REPLICATE)
+    return np.ascontiguousarray(out[:, pad:-pad])
+
+
+def _direction(azimuth: float, elevation: float) -> np.ndarray:
+    c = math.cos(elevation)
+    return np.array([c * math.sin(azimuth), math.sin(elevation), c * math.cos(azimuth)])
+
+
+def _glow(directions: np.ndarray, centre: np.ndarray, width: float) -> np.ndarray:
+    """Soft patch of light about a direction, 1 at its middle, `width` in radians."""
+    return np.exp((directions @ centre - 1) / width**2)[..., None]
+
+
+def procedural_lighting(kind: str, rng: np.random.Generator) -> Lighting:
+    """Random light of one kind: day, evening, night, studio or indoor."""
+    directions = env_directions(*ENV_SIZE).astype(np.float64)
+    up = directions[..., 1:2]
+    env = np.zeros((*ENV_SIZE, 3))
+    lamps: list[Lamp] = []
+
+    def lamp(azimuth_deg: float, elevation_deg: float, kelvin: float, strength: float, softness: float) -> None:
+        d = _direction(math.radians(azimuth_deg), math.radians(elevation_deg))
+        tint = blackbody(kelvin) * np.exp(rng.normal(0, 0.04, 3))
+        lamps.append(Lamp(d.astype(np.float32), (strength * tint).astype(np.float32), softness))
+
+    def patches(n: int, kelvin: tuple[float, float], strength: float, width: tuple[float, float]) -> None:
+        nonlocal env
+        for _ in range(n):
+            centre = _direction(rng.uniform(-np.pi, np.pi), rng.uniform(-0.5, 1.2))
+            env = env + _glow(directions, centre, rng.uniform(*width)) * (
+                strength * rng.uniform(0.3, 1.7) * blackbody(rng.uniform(*kelvin))
+            )
+
+    def sky(above: np.ndarray, horizon: np.ndarray, ground: np.ndarray) -> None:
+        nonlocal env
+        blend = np.clip(up, 0, 1) ** 0.6
+        env = env + np.where(up > 0, horizon * (1 - blend) + above * blend, ground * (1 - 0.4 * np.clip(-up, 0, 1)))
+
+    side = float(rng.choice([-1.0, 1.0]))
+    if kind == "day":
+        sun = rng.choice([0.0, 1.0, 2.2, 3.5], p=[0.3, 0.25, 0.25, 0.2]) * rng.uniform(0.8, 1.2)
+        ground = np.array([0.20, 0.19, 0.15]) * np.exp(rng.normal(0, 0.25, 3)) * (1 + sun * 0.5)
+        sky(blackbody(rng.uniform(7500, 14000)) * rng.uniform(0.5, 1.0), blackbody(rng.uniform(5800, 8000)), ground)
+        if sun > 0:
+            lamp(side * abs(rng.normal(0, 60)), rng.uniform(20, 65), rng.uniform(4800, 6000), sun * np.pi, 0.004)
+        patches(3, (5000, 9000), 0.5, (0.25, 0.6))
+    elif kind == "evening":
+        sky(blackbody(rng.uniform(8000, 15000)) * 0.25, blackbody(rng.uniform(2600, 5000)) * 0.5, np.array([0.10, 0.08, 0.07]))
+        lamp(side * abs(rng.normal(20, 50)), rng.uniform(3, 22), rng.uniform(2300, 4000), rng.uniform(0.8, 3.0), 0.006)
+        patches(3, (2200, 9000), 0.4, (0.2, 0.5))
+    elif kind == "night":
+        tint = np.exp(rng.normal(0, 0.35, 3))
+        env = env + 0.10 * tint * (1 + 0.5 * up)
+        patches(5, (1900, 12000), 0.8, (0.08, 0.25))
+        if rng.random() < 0.45:  # flash next to the lens
+            lamp(rng.normal(0, 6), rng.uniform(-2, 12), 5800, 2.2, 0.002)
+        else:
+            lamp(side * abs(rng.normal(25, 35)), rng.uniform(5, 60), rng.choice([2000, 2700, 4200, 6500]), 1.6, 0.006)
+            lamp(-side * rng.uniform(40, 130), rng.uniform(0, 40), rng.uniform(1800, 15000), rng.uniform(0.2, 1.0), 0.01)
+    elif kind == "studio":
+        kelvin = rng.uniform(4600, 6600)
+        env = env + rng.uniform(0.04, 0.5) * blackbody(kelvin) * (1 + 0.3 * up)
+        azimuth, elevation = side * rng.uniform(5, 75), rng.uniform(5, 55)
+        lamp(azimuth, elevation, kelvin, rng.uniform(1.5, 3.0), rng.uniform(0.004, 0.014))
+        lamp(-side * rng.uniform(30, 80), rng.uniform(-10, 35), kelvin * rng.uniform(0.9, 1.1), rng.uniform(0.1, 0.9), 0.02)
+        lamp(-side * rng.uniform(110, 165), rng.uniform(10, 50), kelvin, rng.uniform(0.0, 2.0), 0.01)
+        box = _glow(directions, _direction(math.radians(azimuth), math.radians(elevation)), rng.uniform(0.15, 0.4))
+        env = env + box * rng.uniform(0.5, 3.0) * blackbody(kelvin)
+    else:  # indoor
+        wall = np.clip(np.array([0.36, 0.32, 0.26]) * np.exp(rng.normal(0, 0.2, 3)), 0.05, 0.8)
+        env = env + wall * rng.uniform(0.5, 1.0) * (1 + 0.25 * up)
+        patches(4, (2700, 6500), 1.0, (0.15, 0.45))
+        if rng.random() < 0.6:  # a window to the side
+            azimuth, elevation = side * rng.uniform(15, 100), rng.uniform(0, 35)
+            centre = _direction(math.radians(azimuth), math.radians(elevation))
+            env = env + _glow(directions, centre, 0.35) * blackbody(rng.uniform(5500, 8000)) * rng.uniform(1, 4)
+            lamp(azimuth, elevation, rng.uniform(5500, 7500), rng.uniform(0.3, 1.8), 0.015)
+        lamp(rng.normal(0, 50), rng.uniform(35, 75), rng.uniform(2700, 4500), rng.uniform(0.3, 1.5), 0.012)
+    return Lighting(env.astype(np.float32), tuple(lamps))
+
+
+def image_lighting(path: Path, rng: np.random.Generator) -> Lighting:
+    """Light of a user's lat-long image, turned about the vertical at random; its brightest spot
+    becomes the lamp that casts shadows.
+
+    Raises:
+        AssetError: the file is no image.
+    """
+    image = _read_environment(path)
+    env = np.roll(image, int(rng.integers(image.shape[1])), 1)
+    weight = env.sum(-1) * solid_angles(*ENV_SIZE)
+    bright = weight >= np.quantile(weight, 0.99)
+    color = (env * solid_angles(*ENV_SIZE)[..., None])[bright].sum(0)
+    direction = (env_directions(*ENV_SIZE) * weight[..., None])[bright].sum(0)
+    direction /= np.linalg.norm(direction) + 1e-9
+    dim = np.where(bright[..., None], np.median(env, (0, 1)), env)
+    return Lighting(dim.astype(np.float32), (Lamp(direction.astype(np.float32), color.astype(np.float32), 0.006),))
+
+
+@lru_cache(maxsize=16)
+def _read_environment(path: Path) -> np.ndarray:
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED | cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+    if image is None or image.ndim != 3:
+        raise AssetError("cannot be read as a colour image", where=str(path), fix="use .hdr, .exr, .png or .jpg")
+    rgb = image[..., 2::-1]
+    linear = srgb_to_linear(rgb / 255.0) if image.dtype == np.uint8 else rgb
+    small = cv2.resize(np.ascontiguousarray(linear, np.float32), ENV_SIZE[::-1], interpolation=cv2.INTER_AREA)
+    return np.maximum(np.nan_to_num(small), 0)
+
+
+def lamp_shadow(
+    mesh: Mesh, points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"], lamp: Lamp
+) -> Float[np.ndarray, " n"]:
+    """Share of the lamp's light that reaches each point (m, world), by one shadow map."""
+    turn, shift, texel = light_view(mesh.vertices, lamp.direction, _SHADOW_SIZE)
+    depth = rasterize(mesh.vertices @ turn + shift, mesh.faces, _SHADOW_SIZE, _SHADOW_SIZE).depth
+    radius = np.float32(max(lamp.softness / texel, 0.7))
+    seen = (points + np.float32(0.0015) * normals) @ turn + shift
+    return shadow_lookup(depth, seen, np.float32(0.003 + 0.5 * lamp.softness), radius)

@@ -1,0 +1,256 @@
+"""The embedded graphics renderer: rasterised surfaces, shaded per sample, averaged to pixels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from scipy.spatial.transform import Rotation
+
+from synthforge.conventions import CLASS_ID
+from synthforge.generators.background import image_files, photo_background, procedural_background
+from synthforge.generators.clothes import dress
+from synthforge.generators.color import LUMINANCE
+from synthforge.generators.eyes import eye_material, inner_shadow, mouth_material
+from synthforge.generators.hair import grow_hair
+from synthforge.generators.light import Lighting, env_radiance, image_lighting, lamp_shadow, procedural_lighting
+from synthforge.generators.noise import bilinear
+from synthforge.generators.post import develop
+from synthforge.generators.shade import Material, Samples, shade, shade_hair, solid_material, unit
+from synthforge.generators.skin import SKIN_FIELDS, Look, beard_weight, skin_material, vertex_albedo
+from synthforge.generators.surface import EYE_PARTS, MOUTH_PARTS, HeadSurface, head_surface
+from synthforge.generators.worn import WornMesh, append_worn
+from synthforge.heads.base import HeadModel
+from synthforge.render.interpolate import interpolate, sample_classes, vertex_normals
+from synthforge.render.rasterize import rasterize
+from synthforge.rng import sample_rng
+from synthforge.scene.cameras import project, scaled
+from synthforge.types import Fragments, Mesh, Render, SceneParams
+
+_EXPOSED = {"day": 0.80, "evening": 0.55, "night": 0.38, "studio": 0.75, "indoor": 0.62}
+_KIND = {name: "eye" for name in EYE_PARTS} | {name: "mouth" for name in MOUTH_PARTS} | {"hair": "hair", "solid": "solid"}
+_BALANCED = 0.65  # share of the light's tint that the camera takes away
+
+
+class RasterGenerator:
+    """Embedded renderer; the same parameters give the same bytes.
+
+    Args:
+        supersample: samples per pixel along each axis.
+        backgrounds: folder of images to stand behind the head; procedural scenes without it.
+        environments: folder of lat-long images (.hdr .exr .png .jpg) to light by; procedural without it.
+    Raises:
+        AssetError: a folder is missing or holds no images.
+    """
+
+    name = "raster"
+
+    def __init__(self, supersample: int = 2, backgrounds: Path | None = None, environments: Path | None = None):
+        self.supersample = supersample
+        self._backgrounds = image_files(backgrounds) if backgrounds else []
+        self._environments = image_files(environments, (".hdr", ".exr", ".png", ".jpg")) if environments else []
+
+    def render(self, head: HeadModel, params: SceneParams, vertices: Float[np.ndarray, "v 3"]) -> Render:
+        """Image of `head` with posed `vertices` (metres, world frame) seen by `params.camera`."""
+        attributes = params.attributes
+
+        def rng(stream: str) -> np.random.Generator:
+            return sample_rng(params.seed, params.index, stream)
+
+        surface = head_surface(head)
+        worn = [*dress(head, surface, vertices, rng("clothes")), *grow_hair(head, params, vertices)]
+        mesh = append_worn(head.mesh(vertices), worn)
+        light = str(attributes.get("light", "day"))
+        if self._environments:
+            choose = rng("light")
+            lighting = image_lighting(self._environments[choose.integers(len(self._environments))], choose)
+        else:
+            lighting = procedural_lighting(light, rng("light"))
+
+        samples, shape = _samples(mesh, params, self.supersample, head)
+        shadow = np.ones(len(samples.where), np.float32)
+        if lighting.lamps and len(shadow):
+            shadow = lamp_shadow(mesh, samples.position, samples.normal, lighting.lamps[0])
+        scene = _Scene(head, surface, params, mesh, worn, samples, shape, lighting, shadow)
+        linear, chalk = scene.radiance(rng("skin"))
+        linear *= _exposure(chalk, params, light)
+
+        size = params.camera.size
+        choose = rng("background")
+        if self._backgrounds:
+            path = self._backgrounds[choose.integers(len(self._backgrounds))]
+            behind = photo_background(path, size, choose)
+        else:
+            behind = procedural_background(str(attributes.get("background", "room")), light, size, choose)
+        image = _composite(linear, samples.where, shape, behind, self.supersample)
+        number = {k: float(attributes.get(k, 0.0)) for k in ("white_balance", "blur", "noise")}
+        rgb = develop(image, **number, rng=rng("sensor"))
+        return Render(rgb=rgb, mesh=mesh, n_head_faces=len(head.faces))
+
+
+def _samples(
+    mesh: Mesh, params: SceneParams, factor: int, head: HeadModel
+) -> tuple[Samples, tuple[int, int]]:
+    """Covered sample points of the view, `factor` per pixel along each axis."""
+    camera = scaled(params.camera, factor)
+    height, width = camera.size
+    whole = rasterize(project(mesh.vertices, camera), mesh.faces, height, width)
+    covered = whole.face_index >= 0
+    fragments = Fragments(
+        whole.face_index[covered][None], whole.depth[covered][None], whole.barycentric[covered][None]
+    )
+    # eyeballs are rigid: their place is taken at rest, not on the canonical head
+    canonical = mesh.canonical.copy()
+    eyes = [i for i, name in enumerate(head.part_names) if name in EYE_PARTS]
+    ball = np.unique(head.faces[np.isin(head.face_part, eyes)])
+    canonical[ball] = head.vertices.numpy()[ball]
+    normals = vertex_normals(mesh.vertices, mesh.faces)
+    packed = interpolate(np.concatenate([mesh.vertices, normals, canonical], 1), mesh.faces, fragments)[0]
+    position = packed[:, :3]
+    samples = Samples(
+        where=np.flatnonzero(covered),
+        fragments=fragments,
+        part=mesh.face_part[fragments.face_index[0]],
+        class_id=sample_classes(mesh, fragments)[0],
+        position=position,
+        normal=unit(packed[:, 3:6]),
+        view=unit(params.camera.cam2world[:3, 3].astype(np.float32) - position),
+        canonical=packed[:, 6:],
+    )
+    return samples, (height, width)
+
+
+def _take(samples: Samples, at: np.ndarray) -> Samples:
+    f = samples.fragments
+    return Samples(
+        where=samples.where[at],
+        fragments=Fragments(f.face_index[:, at], f.depth[:, at], f.barycentric[:, at]),
+        part=samples.part[at],
+        class_id=samples.class_id[at],
+        position=samples.position[at],
+        normal=samples.normal[at],
+        view=samples.view[at],
+        canonical=samples.canonical[at],
+    )
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Everything that shading one image needs; each method shades the samples of one kind of surface."""
+
+    head: HeadModel
+    surface: HeadSurface
+    params: SceneParams
+    mesh: Mesh
+    worn: list[WornMesh]
+    samples: Samples
+    shape: tuple[int, int]
+    lighting: Lighting
+    shadow: np.ndarray
+
+    def radiance(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Linear radiance of all samples, and the light on the face as white chalk would send it."""
+        out = np.zeros((len(self.samples.where), 3), np.float32)
+        chalk = np.ones((1, 3), np.float32)
+        kinds = np.array([_KIND.get(name, "skin") for name in self.mesh.part_names])[self.samples.part]
+        for kind in ("skin", "eye", "mouth", "solid", "hair"):
+            at = np.flatnonzero(kinds == kind)
+            if not len(at):
+                continue
+            samples = _take(self.samples, at)
+            if kind == "hair":
+                out[at] = self._hair(samples, self.shadow[at])
+                continue
+            material = getattr(self, f"_{kind}")(samples, rng)
+            out[at] = shade(material, samples.view, self.lighting, self.shadow[at])
+            if kind == "skin":
+                chalk = _illumination(material, samples.view, self.lighting, self.shadow[at])
+        return out, chalk
+
+    def _skin(self, samples: Samples, rng: np.random.Generator) -> Material:
+        surface = self.surface
+        look = Look.of(self.params, grown=any(w.class_id == CLASS_ID["facial_hair"] for w in self.worn))
+        fields = [surface.fields[name] for name in SKIN_FIELDS]
+        packed = np.column_stack(
+            [vertex_albedo(surface, look), self._openness(), beard_weight(surface, look), *fields]
+        )
+        got = interpolate(packed, self.head.faces, samples.fragments)[0]
+        uv = interpolate(self.head.uv, self.head.face_uvs, samples.fragments)[0]
+        size = surface.masks.shape[0]
+        masks = bilinear(surface.masks, uv[:, 0] * size, (1 - uv[:, 1]) * size)
+        return skin_material(surface, look, samples, got[:, :3], got[:, 3], got[:, 4], got[:, 5:], masks, rng)
+
+    def _openness(self) -> np.ndarray:
+        """Share of the surrounding light that reaches each vertex past the rest of the head."""
+        neck = self.params.pose[self.head.joint_names.index("neck")]
+        turn = Rotation.from_rotvec(neck).as_matrix().astype(np.float32)
+        radiance = env_radiance(self.lighting.environment, self.surface.directions @ turn.T) @ LUMINANCE
+        radiance = radiance.astype(np.float32)
+        reach = (self.surface.light_weight @ radiance) / np.maximum(self.surface.open_weight @ radiance, 1e-6)
+        return np.float32(0.1) + np.float32(0.9) * reach
+
+    def _eye(self, samples: Samples, rng: np.random.Generator) -> Material:
+        posed = self.mesh.vertices[: len(self.head.vertices)]
+        rim = self._rim_shadow("eye", 0.0012, 0.0014)[samples.where]
+        iris = str(self.params.attributes.get("iris_color", "brown"))
+        pupil = float(self.params.attributes.get("pupil", 0.4))
+        return eye_material(self.head, self.surface, samples, posed, iris, pupil, rim, rng)
+
+    def _mouth(self, samples: Samples, rng: np.random.Generator) -> Material:
+        lip_front = float(self.head.landmarks(self.head.canonical)[[62, 66], 2].mean())
+        return mouth_material(self.head, samples, self._rim_shadow("mouth", 0.0015, 0.0015)[samples.where], lip_front)
+
+    def _solid(self, samples: Samples, rng: np.random.Generator) -> Material:
+        return solid_material(samples, self._worn_values("albedo", samples))
+
+    def _hair(self, samples: Samples, shadow: np.ndarray) -> np.ndarray:
+        albedo, tangent = (self._worn_values(name, samples) for name in ("albedo", "tangent"))
+        return shade_hair(albedo, tangent, samples.normal, samples.view, self.lighting, shadow)
+
+    def _worn_values(self, name: str, samples: Samples) -> np.ndarray:
+        bare = np.zeros((len(self.head.vertices), 3), np.float32)
+        values = np.concatenate([bare, *(getattr(w, name) for w in self.worn)])
+        return interpolate(values, self.mesh.faces, samples.fragments)[0]
+
+    def _rim_shadow(self, kind: str, width: float, down: float) -> np.ndarray:
+        """Soft shadow (flat image of samples) that lids or lips throw on what they frame; metres."""
+        mask = np.zeros(self.shape, bool)
+        parts = [i for i, name in enumerate(self.mesh.part_names) if _KIND.get(name) == kind]
+        mine = np.isin(self.samples.part, parts)
+        mask.flat[self.samples.where[mine]] = True
+        density = self.shape[0] / self.params.camera.size[0] * self.params.camera.intrinsics[0, 0]
+        per_metre = density / self.samples.fragments.depth[0, mine].mean()
+        return inner_shadow(mask, width * per_metre, down * per_metre).reshape(-1)
+
+
+def _illumination(material: Material, view: np.ndarray, lighting: Lighting, shadow: np.ndarray) -> np.ndarray:
+    """What a white chalk face would send to the camera, at every ninth sample."""
+    few = np.s_[::9]
+    n = len(view[few])
+    chalk = Material(
+        np.ones((n, 3), np.float32), material.normal[few], material.roughness[few], material.coat[few],
+        np.zeros(n, np.float32), material.scatter[few], material.open[few],
+    )  # fmt: skip
+    return shade(chalk, view[few], lighting, shadow[few])
+
+
+def _exposure(illumination: np.ndarray, params: SceneParams, light: str) -> Float[np.ndarray, " 3"]:
+    """Factors that bring the light on the face to a photographer's level, off by the sample's EV,
+    and take most of its tint away, as a camera's white balance does."""
+    color = illumination.mean(0)
+    level = illumination @ LUMINANCE
+    mean = float(np.sqrt(level.mean() * np.quantile(level, 0.8)))
+    wanted = 1.5 * _EXPOSED.get(light, 0.7) * (1 + 0.05 * (float(params.attributes.get("skin_tone", 4.0)) - 4))
+    balance = (color / (color @ LUMINANCE)) ** -_BALANCED
+    gain = wanted / max(mean, 1e-4) * 2.0 ** float(params.attributes.get("exposure", 0.0))
+    return (gain * balance).astype(np.float32)
+
+
+def _composite(linear: np.ndarray, where: np.ndarray, shape: tuple[int, int], behind: np.ndarray, factor: int) -> np.ndarray:
+    """Average of each pixel's samples, the background standing in where nothing covers."""
+    height, width = behind.shape[:2]
+    canvas = np.zeros((shape[0] * shape[1], 4), np.float32)
+    canvas[where, :3] = np.minimum(linear, 4.0)
+    canvas[where, 3] = 1.0
+    pixels = canvas.reshape(height, factor, width, factor, 4).mean((1, 3))
+    return pixels[..., :3] + (1 - pixels[..., 3:]) * behind

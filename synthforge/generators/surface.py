@@ -1,0 +1,217 @@
+"""What appearance needs to know of a head, worked out once: regions, soft masks, who shades whom.
+
+Regions are soft fields on the vertices, defined by places on the canonical head (metres; origin
+midway between the tragia). Their numbers are the named points of published anthropometry
+(Farkas 1994 and later tables), in millimetres as `_mm` takes them.
+"""
+
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float
+from numba import njit
+from scipy.interpolate import CubicSpline
+
+from synthforge.conventions import CLASS_ID
+from synthforge.heads.base import HeadModel
+from synthforge.render.interpolate import vertex_normals
+from synthforge.render.rasterize import rasterize
+
+N_DIRECTIONS = 96
+_MAP_SIZE = 192  # texels of a visibility map across the head
+_SOFT_MM = 1.0  # width of the blur that softens painted borders
+EYE_PARTS = ("left_eyeball", "right_eyeball")
+MOUTH_PARTS = ("upper_teeth", "lower_teeth", "upper_gum", "lower_gum", "tongue", "mouth_bag")
+
+
+@dataclass(frozen=True)
+class HeadSurface:
+    """Per-head constants of the look.
+
+    `fields` maps a region name to weights in [0, 1] per vertex; `masks` holds, in uv space like
+    `class_map`, soft coverage of (upper lip, lower lip, brows); `light_weight` v d is how much
+    light from each of `directions` d 3 (head frame) a vertex gets, and `open_weight` the same
+    without the rest of the head in the way. `lids` are polylines (metres, canonical):
+    subject's left upper, left lower, right upper, right lower lid margin.
+    """
+
+    skin: Bool[np.ndarray, " v"]
+    fields: dict[str, Float[np.ndarray, " v"]]
+    masks: Float[np.ndarray, "m m 3"]
+    directions: Float[np.ndarray, "d 3"]
+    light_weight: Float[np.ndarray, "v d"]
+    open_weight: Float[np.ndarray, "v d"]
+    lids: tuple[Float[np.ndarray, "k 3"], ...]
+    rest: Float[np.ndarray, "v 3"]
+
+
+_CACHE: WeakKeyDictionary[HeadModel, HeadSurface] = WeakKeyDictionary()
+
+
+def head_surface(head: HeadModel) -> HeadSurface:
+    """The constants of a head, computed at first use."""
+    if head not in _CACHE:
+        _CACHE[head] = _build(head)
+    return _CACHE[head]
+
+
+def _build(head: HeadModel) -> HeadSurface:
+    rest = head.vertices.numpy()
+    inside = [i for i, name in enumerate(head.part_names) if name in EYE_PARTS + MOUTH_PARTS]
+    skin = np.ones(len(rest), bool)
+    skin[np.unique(head.faces[np.isin(head.face_part, inside)])] = False
+    directions = fibonacci_sphere(N_DIRECTIONS)
+    open_weight = np.maximum(vertex_normals(rest, head.faces) @ directions.T, 0).astype(np.float32)
+    seen = np.stack([_visible_from(rest, head.faces, d) for d in directions], 1)
+    return HeadSurface(
+        skin=skin,
+        fields=region_fields(head.canonical * 1000.0),
+        masks=_soft_masks(head),
+        directions=directions,
+        light_weight=open_weight * seen,
+        open_weight=open_weight,
+        lids=_lids(head),
+        rest=rest,
+    )
+
+
+def fibonacci_sphere(n: int) -> Float[np.ndarray, "n 3"]:
+    """Evenly spread unit vectors. Source: Swinbank and Purser (2006)."""
+    i = np.arange(n) + 0.5
+    y = 1 - 2 * i / n
+    angle = np.pi * (1 + 5**0.5) * i
+    r = np.sqrt(1 - y**2)
+    return np.stack([r * np.cos(angle), y, r * np.sin(angle)], -1).astype(np.float32)
+
+
+def light_view(
+    vertices: Float[np.ndarray, "v 3"], direction: Float[np.ndarray, " 3"], size: int
+) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, " 3"], float]:
+    """Orthographic map of `size` texels that shows all vertices from `direction` (towards the light).
+
+    Returns turn, shift, texel: a point p (m) is at `p @ turn + shift`, x and y in texels and depth
+    in metres with 1 m at the middle of the vertices; `texel` is metres per texel.
+    """
+    helper = np.array([0.0, 1.0, 0.0]) if abs(direction[1]) < 0.9 else np.array([1.0, 0.0, 0.0])
+    right = np.cross(helper, direction)
+    right /= np.linalg.norm(right)
+    frame = np.stack([right, np.cross(direction, right), -direction], 1).astype(np.float32)
+    seen = frame.T @ vertices.T
+    low, high = seen.min(1), seen.max(1)
+    texel = float((high - low)[:2].max()) / (size - 4)
+    scale = np.array([1 / texel, 1 / texel, 1], np.float32)
+    shift = np.array([2, 2, 1], np.float32) - np.append(low[:2], 0.5 * (low[2] + high[2])) * scale
+    return frame * scale, shift.astype(np.float32), texel
+
+
+def _visible_from(vertices: np.ndarray, faces: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Share in [0, 1] of a 3x3 neighbourhood from which each vertex is lit, float32."""
+    turn, shift, texel = light_view(vertices, direction, _MAP_SIZE)
+    points = vertices @ turn + shift
+    depth = rasterize(points, faces, _MAP_SIZE, _MAP_SIZE).depth
+    return shadow_lookup(depth, points, np.float32(1.5 * texel + 0.002), np.float32(1.0))
+
+
+@njit(cache=True)
+def shadow_lookup(depth, points, bias, radius):
+    """Share of nine taps around each point (x, y in texels, depth in m) that the light reaches."""
+    height, width = depth.shape
+    out = np.empty(points.shape[0], np.float32)
+    for n in range(points.shape[0]):
+        lit = 0.0
+        for dy in range(-1, 2):
+            for dx in range(-1, 2):
+                x, y = points[n, 0] + dx * radius - 0.5, points[n, 1] + dy * radius - 0.5
+                col, row = np.int64(np.floor(x)), np.int64(np.floor(y))
+                u, v = x - col, y - row
+                for j in range(2):
+                    for i in range(2):
+                        c = min(max(col + i, 0), width - 1)
+                        r = min(max(row + j, 0), height - 1)
+                        if points[n, 2] <= depth[r, c] + bias:
+                            lit += (u if i else 1 - u) * (v if j else 1 - v)
+        out[n] = lit / 9.0
+    return out
+
+
+def _soft_masks(head: HeadModel) -> np.ndarray:
+    """Blurred coverage of lips and brows; the blur is about a millimetre on the face."""
+    size = head.class_map.shape[0]
+    # texels per metre, from the triangles that the map decides on and that face forward
+    painted = head.face_class == 255
+    corner = head.canonical[head.faces[painted]]
+    near = corner[:, 0, 2] > 0.06
+    edge = np.linalg.norm(corner[near, 1] - corner[near, 0], axis=1)
+    uv = head.uv[head.face_uvs[painted]][near]
+    edge_uv = np.linalg.norm(uv[:, 1] - uv[:, 0], axis=1)
+    sigma = max(0.5, float(np.median(edge_uv / np.maximum(edge, 1e-9))) * size * _SOFT_MM * 1e-3)
+    classes = [("upper_lip",), ("lower_lip",), ("left_brow", "right_brow")]
+    layers = [np.isin(head.class_map, [CLASS_ID[c] for c in names]).astype(np.float32) for names in classes]
+    return np.stack([cv2.GaussianBlur(layer, (0, 0), sigma) for layer in layers], -1)
+
+
+def _lids(head: HeadModel) -> tuple[np.ndarray, ...]:
+    """Smooth curves through the iBUG lid points on the canonical head."""
+    points = head.landmarks(head.canonical)
+    rows = [[42, 43, 44, 45], [42, 47, 46, 45], [39, 38, 37, 36], [39, 40, 41, 36]]
+    t = np.linspace(0, 3, 25)
+    return tuple(CubicSpline(range(4), points[row])(t).astype(np.float32) for row in rows)
+
+
+def _blob(p: np.ndarray, centre: tuple, sigma: tuple) -> np.ndarray:
+    """Gaussian about a point; |x| stands for x, so that both sides get it."""
+    q = (np.stack([np.abs(p[:, 0]), p[:, 1], p[:, 2]], -1) - centre) / np.asarray(sigma)
+    return np.exp(-0.5 * (q**2).sum(-1))
+
+
+def _step(low: float, high: float, x: np.ndarray) -> np.ndarray:
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def polyline_distance(points: Float[np.ndarray, "n 3"], line: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, " n"]:
+    """Distance of points to a polyline."""
+    best = np.full(len(points), np.inf)
+    for a, b in zip(line[:-1], line[1:], strict=True):
+        t = np.clip((points - a) @ (b - a) / ((b - a) @ (b - a)), 0, 1)
+        best = np.minimum(best, ((points - a - t[:, None] * (b - a)) ** 2).sum(-1))
+    return np.sqrt(best)
+
+
+def region_fields(p: Float[np.ndarray, "v 3"]) -> dict[str, Float[np.ndarray, " v"]]:
+    """Region weights of canonical points given in millimetres; distances (`*_mm`) in millimetres."""
+    x, y, z = np.abs(p[:, 0]), p[:, 1], p[:, 2]
+    folded = np.stack([x, y, z], -1)
+    front = _step(-10, 20, z)
+    nasolabial = np.array([[19, -12, 92], [25, -20, 90], [32.5, -29, 88], [36, -40, 85], [37, -50, 83]])
+    lid_crease = np.array([[18, 25, 82], [24, 30.5, 84], [31.5, 32.5, 84.5], [40, 31, 82], [47, 26, 76]])
+    bag = np.array([[19, 14, 84], [26, 10, 84], [34, 9, 82], [42, 12, 78]])
+    cheek_line = np.interp(x, [26, 36, 55, 72], [-34, -40, -32, -10])  # upper border of the beard
+    beard = _step(4, -4, y - cheek_line) * _step(-14, 2, z) * _step(-118, -104, y - 0.1 * (70 - z))
+    upper_lip = _step(-23, -30, y) * _step(-54, -45, y) * _step(37, 25, x + 0.5 * (y + 40)) * _step(70, 80, z)
+    philtrum = 1 - 0.8 * np.exp(-0.5 * ((x / 2.0) ** 2 + ((y + 29) / 4) ** 2))
+    chin = _step(24, 18, x) * _step(-55, -59, y) * _step(-104, -96, y) * _step(60, 75, z)
+    bare = np.exp(-0.5 * (((x - 13) / 5) ** 2 + ((y + 60) / 3) ** 2))  # beside the soul patch
+    ring = _step(38, 33, x) * _step(22, 27, x) * _step(-26, -32, y) * _step(60, 75, z)
+    out = {
+        "cheek": _blob(p, (41, -12, 82), (17, 14, 25)),
+        "nose_tip": _blob(p, (0, -11, 116), (13, 11, 14)),
+        "chin": _blob(p, (0, -76, 96), (15, 11, 20)),
+        "ear": _step(66, 74, x) * _step(16, 8, z) * _step(-40, -30, y) * _step(40, 30, y),
+        "forehead": _step(48, 62, y) * _step(20, 45, z),
+        "lid": _blob(p, (32, 24, 82), (13, 6.5, 12)),
+        "upper_lid": _blob(p, (32, 31, 84), (13, 4, 12)),
+        "trough": _blob(p, (22, 11.5, 84), (10, 4, 10)),
+        "t_zone": np.maximum(_step(16, 8, x) * _step(-25, -15, y), _step(48, 60, y)) * front,
+        "neck": _step(-85, -110, y + 0.45 * (90 - z) * _step(30, 70, z)),
+        "moustache": upper_lip * philtrum,
+        "goatee": np.maximum(chin * (1 - bare), 0.9 * ring * _step(-80, -70, y)),
+        "beard": np.maximum(beard * (1 - bare) * _step(24, 30, np.hypot(x, y + 45)), chin * (1 - bare)),
+        "nasolabial_mm": polyline_distance(folded, nasolabial),
+        "crease_mm": polyline_distance(folded, lid_crease),
+        "bag_mm": polyline_distance(folded, bag),
+        "nostril": _blob(p, (8.5, -20, 103), (4.2, 3.2, 5.0)),
+    }
+    return {name: values.astype(np.float32) for name, values in out.items()}

@@ -1,0 +1,127 @@
+"""Labels as pictures: every function takes stored arrays and returns uint8 h w 3 (or 4), sRGB."""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Shaped, UInt8
+
+from synthforge.conventions import CLASS_COLORS, IGNORE
+
+# Visibility 0 outside, 1 occluded, 2 visible; from the Okabe-Ito palette, safe for colour blindness.
+VISIBILITY_COLORS = ((204, 121, 167), (230, 159, 0), (86, 220, 255))
+CONTOUR_COLOR = (240, 228, 66)
+LANDMARK_CHAINS = (
+    *(list(range(a, b)) for a, b in [(0, 17), (17, 22), (22, 27), (27, 31), (31, 36)]),
+    *([*range(a, b), a] for a, b in [(36, 42), (42, 48), (48, 60), (60, 68)]),
+)
+
+
+def segmentation_rgb(classes: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Class colours of the table; ignored pixels white."""
+    table = np.full((256, 3), 255, np.uint8)
+    table[: len(CLASS_COLORS)] = CLASS_COLORS
+    return table[np.where(classes < len(CLASS_COLORS), classes, IGNORE)]
+
+
+def depth_rgb(depth: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Near bright, far dark, stretched to the depths present; background black."""
+    finite = np.isfinite(depth)
+    if not finite.any():
+        return np.zeros((*depth.shape, 3), np.uint8)
+    near, far = np.quantile(depth[finite], [0.005, 0.995])
+    shade = np.clip((far - np.where(finite, depth, far)) / max(far - near, 1e-6), 0, 1)
+    colour = cv2.applyColorMap((40 + 215 * shade).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    return np.where(finite[..., None], colour, 0).astype(np.uint8)
+
+
+def normals_rgb(normals: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """The usual colours: red right, green up, blue towards the camera; no surface black."""
+    colour = 127.5 + 127.5 * normals * np.array([1, -1, -1], np.float32)
+    return np.where((normals != 0).any(-1, keepdims=True), colour, 0).astype(np.uint8)
+
+
+def alpha_rgb(alpha: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Coverage as grey."""
+    return np.repeat(alpha[..., None], 3, -1)
+
+
+def landmarks_rgba(
+    sample: Mapping[str, np.ndarray], size: int
+) -> UInt8[np.ndarray, "size size 4"]:
+    """Transparent picture of landmarks coloured by visibility, contour jaw, pupils and gaze."""
+    scale = size / sample["rgb"].shape[0]
+    canvas = np.zeros((size, size, 4), np.uint8)
+    points = sample["landmarks_2d"] * scale
+    unit = max(size / 256, 0.5)
+    for chain in LANDMARK_CHAINS:
+        _line(canvas, points[chain], (255, 255, 255, 110), unit)
+    _line(canvas, sample["landmarks_contour_2d"] * scale, (*CONTOUR_COLOR, 190), unit)
+    for point in sample["landmarks_contour_2d"] * scale:
+        _dot(canvas, point, 1.5 * unit, (*CONTOUR_COLOR, 255))
+    for point, visible in zip(points, sample["landmarks_visible"], strict=True):
+        _dot(canvas, point, 1.9 * unit, (*VISIBILITY_COLORS[visible], 255))
+    for pupil, gaze in zip(sample["pupils_2d"] * scale, sample["gaze"], strict=True):
+        _line(canvas, np.stack([pupil, pupil + gaze[:2] * 0.09 * size]), (120, 255, 120, 255), 1.4 * unit)
+        _dot(canvas, pupil, 1.5 * unit, (120, 255, 120, 255))
+    return canvas
+
+
+def _line(canvas: np.ndarray, points: np.ndarray, color: tuple[int, ...], width: float) -> None:
+    fixed = np.rint(points * 16 - 8).astype(np.int32)  # sub-pixel places, pixel centres at .5
+    cv2.polylines(canvas, [fixed], False, color, max(1, round(width)), cv2.LINE_AA, 4)
+
+
+def _dot(canvas: np.ndarray, point: np.ndarray, radius: float, color: tuple[int, ...]) -> None:
+    centre = tuple(int(c) for c in np.rint(point * 16 - 8))
+    cv2.circle(canvas, centre, round(radius * 16), color, -1, cv2.LINE_AA, 4)
+
+
+def over(
+    rgba: UInt8[np.ndarray, "h w 4"], rgb: UInt8[np.ndarray, "h w 3"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """`rgba` laid over `rgb`."""
+    a = rgba[..., 3:].astype(np.float32) / 255
+    return (rgba[..., :3] * a + rgb * (1 - a)).astype(np.uint8)
+
+
+def resized(image: Shaped[np.ndarray, "h w *c"], size: int, smooth: bool = True) -> np.ndarray:
+    """Square image at another size; labels with `smooth` off keep their values."""
+    if image.shape[0] == size:
+        return image
+    method = cv2.INTER_NEAREST
+    if smooth:
+        method = cv2.INTER_AREA if image.shape[0] > size else cv2.INTER_CUBIC
+    return cv2.resize(image, (size, size), interpolation=method)
+
+
+def strip(sample: Mapping[str, np.ndarray], size: int) -> UInt8[np.ndarray, "size w 3"]:
+    """Image, segmentation over it, landmarks, depth, and normals where they are, side by side."""
+    rgb = resized(sample["rgb"], size)
+    classes = resized(sample["segmentation"], size, smooth=False)
+    coloured = np.where(classes[..., None] > 0, 0.45 * rgb + 0.55 * segmentation_rgb(classes), 0.35 * rgb)
+    tiles = [
+        rgb,
+        coloured.astype(np.uint8),
+        over(landmarks_rgba(sample, size), (rgb * 0.75).astype(np.uint8)),
+        resized(depth_rgb(sample["depth"]), size, smooth=False),
+    ]
+    if "normals" in sample:
+        tiles.append(resized(normals_rgb(sample["normals"]), size, smooth=False))
+    return np.concatenate(tiles, 1)
+
+
+def contact_sheet(rows: Sequence[np.ndarray], columns: int, gap: int = 6) -> UInt8[np.ndarray, "h w 3"]:
+    """Equal strips in a grid with dark gaps."""
+    height, width = rows[0].shape[:2]
+    n_down = -(-len(rows) // columns)
+    sheet = np.full((n_down * (height + gap) + gap, columns * (width + gap) + gap, 3), 24, np.uint8)
+    for i, row in enumerate(rows):
+        y, x = gap + (i // columns) * (height + gap), gap + (i % columns) * (width + gap)
+        sheet[y : y + height, x : x + width] = row
+    return sheet
+
+
+def write_png(path: str, rgb: UInt8[np.ndarray, "h w 3"]) -> bool:
+    """Whether the picture could be written."""
+    return cv2.imwrite(path, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))

@@ -1,0 +1,277 @@
+"""The generating run: samples from worker processes, in order, into shards.
+
+A sample is a pure function of (config, seed, index). Workers make samples, the parent writes
+them: a shard's bytes do not depend on the number of workers, nor on being stopped and resumed.
+"""
+
+import fcntl
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import cv2
+import yaml
+
+from synthforge.config import config_sha256, to_dict
+from synthforge.errors import ConfigError, DatasetError, SynthforgeError
+from synthforge.storage.index import CONFIG, ShardPlan, plan_shards, write_index
+from synthforge.storage.schema import Layout
+from synthforge.storage.writer import Record, ShardKey, ShardWriter, encode_frame, write_atomically
+from synthforge.types import Frame
+
+_SINGLE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One accepted frame, and why earlier draws of the same index were rejected."""
+
+    frame: Frame
+    rejected: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class SampleSource(Protocol):
+    """What a run takes its samples from; pickled into the workers, so it builds itself lazily."""
+
+    layout: Layout
+    generator: dict[str, Any]
+
+    def __call__(self, index: int) -> Sample: ...
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did; `missing` counts shards that other runs have yet to make."""
+
+    out: Path
+    n_samples: int
+    n_made: int
+    missing: int
+    rejected: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def run(
+    source: SampleSource,
+    config: Any,
+    out: Path,
+    n: int,
+    workers: int = 1,
+    shards: tuple[int, int] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> RunSummary:
+    """Make samples 0 .. n-1 that `out` does not hold yet; the same call resumes a stopped run.
+
+    Args:
+        source: makes one sample.
+        config: dataclass with at least name, seed and shard_size; everything that decides the
+            samples. `n` is not part of it: a finished data set can be extended.
+        out: new, empty, or begun with the same configuration.
+        n: samples wanted in all.
+        workers: processes of one thread each; 0 works in this process.
+        shards: only shards a .. b-1; the index is written by the run that completes the set.
+        progress: called with (samples present, samples wanted) after each sample.
+    Raises:
+        DatasetError: `out` is not ours, differs in configuration, or cannot be written.
+        SynthforgeError: a sample failed; the message names it.
+    """
+    started = time.monotonic()
+    plain, sha256 = to_dict(config), config_sha256(config)
+    begin(out, plain)
+    with _lock(out, shared=shards is not None):
+        plans = plan_shards(out, n, config.shard_size)
+        mine = plans[slice(*shards)] if shards else plans
+        if not mine:
+            raise ConfigError(f"no such shards; there are {len(plans)}", where="--shards")
+        if shards is None:
+            for partial in (out / "shards").glob("*.tmp"):
+                partial.unlink()
+        wanted = sum(plan.n_samples for plan in mine)
+        todo = [plan for plan in mine if not plan.done]
+        n_made = sum(plan.n_samples for plan in todo)
+        n_done = wanted - n_made
+        progress(n_done, wanted)
+        with _samples(source, _indices(todo), workers) as samples:
+            for plan in todo:
+                key = ShardKey(plan.first_index, plan.n_samples, sha256, source.generator)
+                with ShardWriter(out / plan.file, source.layout, key) as writer:
+                    for _ in range(plan.n_samples):
+                        writer.add(*next(samples))
+                        n_done += 1
+                        progress(n_done, wanted)
+                    writer.publish()
+                if shards is None:
+                    plans[plan.number] = replace(plan, done=True)
+                    write_index(out, plans, source.layout, plain, sha256, source.generator)
+        plans = plan_shards(out, n, config.shard_size)
+        missing = sum(not plan.done for plan in plans)
+        index = {} if missing else write_index(out, plans, source.layout, plain, sha256, source.generator)
+    return RunSummary(out, n, n_made, missing, index.get("rejected", {}), time.monotonic() - started)
+
+
+def begin(out: Path, config: dict) -> None:
+    """Claim `out` for this configuration, or recognise it as begun with the same.
+
+    Raises:
+        DatasetError: it holds something else, was begun with another configuration (the
+            message names the keys), or cannot be written.
+    """
+    path, fix = out / CONFIG, "choose another --out"
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        strangers = [p for p in out.iterdir() if p.name != "shards" and not p.name.endswith(".tmp")]
+        if path.exists():
+            before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        elif strangers:
+            raise DatasetError(
+                f"is not empty and not a synthforge data set (it holds {strangers[0].name!r})",
+                where=str(out),
+                fix=fix,
+            )
+        else:
+            before = None
+            (out / "shards").mkdir(exist_ok=True)
+    except OSError as error:
+        raise DatasetError(f"cannot be used ({error.strerror})", where=str(out), fix=fix) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DatasetError("is not a synthforge configuration", where=str(path), fix=fix) from error
+    if before is None:
+        write_atomically(path, text)
+    elif before != yaml.safe_load(text):
+        raise DatasetError(
+            f"was begun with another configuration ({'; '.join(_differences(before, config))})",
+            where=str(out),
+            fix="choose another --out, or give the options it was begun with",
+        )
+
+
+def _differences(before: Any, now: Any, key: str = "") -> list[str]:
+    """`key: old, now new` for every leaf that differs."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        names = list(dict.fromkeys([*before, *now]))
+        return [
+            line
+            for name in names
+            if before.get(name) != now.get(name)
+            for line in _differences(before.get(name), now.get(name), f"{key}.{name}".lstrip("."))
+        ]
+    return [f"{key or 'everything'}: {before!r}, now {now!r}"]
+
+
+@contextmanager
+def _lock(out: Path, shared: bool) -> Iterator[None]:
+    """One whole run per folder, or several `--shards` runs, at a time; gone with the process."""
+    handle = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise DatasetError("is being written by another run", where=str(out), fix="wait for it") from error
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _indices(plans: Iterable[ShardPlan]) -> Iterator[int]:
+    for plan in plans:
+        yield from range(plan.first_index, plan.first_index + plan.n_samples)
+
+
+Stored = tuple[Record, tuple[str, ...]]
+
+
+@contextmanager
+def _samples(source: SampleSource, indices: Iterator[int], workers: int) -> Iterator[Iterator[Stored]]:
+    """Stored samples in the order of `indices`; only a bounded number is in flight."""
+    if workers == 0:
+        yield (_make(source, index) for index in indices)
+        return
+    with _environment({name: "1" for name in _SINGLE_THREAD}):
+        pool = ProcessPoolExecutor(
+            workers, multiprocessing.get_context("spawn"), _start_worker, (source,)
+        )
+        try:
+            yield _ordered(pool, indices, 4 * workers + 8)
+        except BrokenProcessPool as error:
+            raise SynthforgeError(
+                "a worker process died (killed, or out of memory)",
+                where="generate",
+                fix="run the same command again, with fewer --workers if memory is short",
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _ordered(pool: ProcessPoolExecutor, indices: Iterator[int], in_flight: int) -> Iterator[Stored]:
+    queue: deque[Future] = deque()
+    for index in indices:
+        queue.append(pool.submit(_work, index))
+        if len(queue) >= in_flight:
+            yield queue.popleft().result()
+    while queue:
+        yield queue.popleft().result()
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Environment variables for the processes started inside."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+_worker_source: SampleSource | None = None
+
+
+def _start_worker(source: SampleSource) -> None:
+    """Set up a worker: one thread, deaf to Ctrl-C (the parent ends it), gone with the parent."""
+    global _worker_source
+    _worker_source = source
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    cv2.setNumThreads(1)
+
+
+def _follow_parent() -> None:
+    wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
+def _work(index: int) -> Stored:
+    return _make(_worker_source, index)
+
+
+def _make(source: SampleSource, index: int) -> Stored:
+    try:
+        sample = source(index)
+        return encode_frame(sample.frame, source.layout, len(sample.rejected)), sample.rejected
+    except SynthforgeError:
+        raise
+    except Exception as error:
+        trace = error.__traceback__
+        while trace.tb_next:
+            trace = trace.tb_next
+        place = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        raise SynthforgeError(
+            f"{type(error).__name__}: {' '.join(str(error).split())} ({place})", where=f"sample {index}"
+        ) from error

@@ -1,0 +1,106 @@
+"""What users see of generate, verify and render."""
+
+import json
+import re
+from pathlib import Path
+
+import cv2
+import pytest
+from click.testing import CliRunner, Result
+
+from synthforge.cli import main
+from synthforge.errors import SynthforgeError
+from synthforge.pipeline import GenerateConfig
+from synthforge.storage.reader import DatasetReader
+from tests.helpers.fake_source import FakeSource, fake_layout
+
+
+def call(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in args])
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[FakeSource]:
+    """The command line over the analytic source, in an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def source(config: GenerateConfig) -> FakeSource:
+        return FakeSource(fake_layout(config.resolution, config.codec), seed=config.seed)
+
+    monkeypatch.setattr("synthforge.pipeline.SceneSource", source)
+    return FakeSource
+
+
+def test_generate_says_where_and_what_next(fake: type[FakeSource]) -> None:
+    result = call("generate", "--n", 5, "--resolution", 32, "--workers", 0)
+    assert result.exit_code == 0, result.output
+    assert "made 5 samples in " in result.output and "samples/s" in result.output
+    assert "5 samples in out/default (rejected draws: 1 too small)" in result.output
+    assert "next: synthforge report out/default" in result.output
+    again = call("generate", "--n", 5, "--resolution", 32, "--workers", 0)
+    assert "made 0 samples" in again.output and again.exit_code == 0
+    more = call("generate", "--n", 8, "--resolution", 32, "--workers", 0)
+    assert "made 3 samples" in more.output and len(DatasetReader("out/default")) == 8
+
+
+def test_options_and_set_reach_the_configuration(fake: type[FakeSource]) -> None:
+    result = call(
+        "generate", "--n", 3, "--seed", 7, "--codec", "png", "--shard-size", 2, "--workers", 0,
+        "--resolution", 32, "--set", "name=mine", "--set", "scene.camera.azimuth_deg=10",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    index = json.loads(Path("out/mine/dataset.json").read_text())
+    assert (index["seed"], len(index["shards"])) == (7, 2)
+    assert "azimuth_deg: 10" in Path("out/mine/config.yaml").read_text()
+
+
+def test_job_arrays(fake: type[FakeSource]) -> None:
+    options = ("generate", "--n", 5, "--resolution", 32, "--shard-size", 2, "--workers", 0)
+    result = call(*options, "--shards", "0:2")
+    assert "1 shards of out/default are still to be made" in result.output
+    result = call(*options, "--shards", "2:3")
+    assert "5 samples in out/default" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--set", "resolutoin=3"), "unknown key 'resolutoin'.*known keys: name, head"),
+        (("--resolution", 7), "resolution: 7 is not in"),
+        (("--codec", "gif"), "codec: got 'gif'; use one of: jpeg, png, raw"),
+        (("--config", "nosuch"), "no such file or name: 'nosuch'.*default.*paper"),
+    ],
+)
+def test_mistakes_end_in_one_line(fake: type[FakeSource], options: tuple, message: str) -> None:
+    result = call("generate", "--workers", 0, *options)
+    assert isinstance(result.exception, SynthforgeError)
+    assert re.search(message, str(result.exception)), str(result.exception)
+    assert "\n" not in str(result.exception) and not Path("out").exists()
+
+
+@pytest.mark.parametrize("span", ["3", "2:1", "a:b", "-1:2"])
+def test_wrong_spans(fake: type[FakeSource], span: str) -> None:
+    result = call("generate", f"--shards={span}")
+    assert result.exit_code == 2 and "expected A:B" in result.output
+
+
+def test_verify_exits_by_what_it_finds(fake: type[FakeSource]) -> None:
+    call("generate", "--n", 4, "--resolution", 32, "--workers", 0)
+    result = call("verify", "out/default")
+    assert (result.exit_code, result.output.strip()) == (0, "out/default is sound: 4 samples checked")
+    shard = Path("out/default/shards/shard-000000.h5")
+    shard.write_bytes(shard.read_bytes()[:-100])
+    result = call("verify", "out/default")
+    assert result.exit_code == 1
+    assert "shards/shard-000000.h5: checksum" in result.output
+
+
+def test_the_real_chain_on_the_embedded_head(tmp_path: Path) -> None:
+    out = tmp_path / "real"
+    result = call("generate", "--n", 2, "--resolution", 64, "--out", out, "--workers", 1)
+    assert result.exit_code == 0, result.output
+    assert call("verify", out).exit_code == 0, call("verify", out).output
+    picture = tmp_path / "one.png"
+    result = call("render", out, 1, "--out", picture, "--labels")
+    assert "equals the stored sample in every byte" in result.output, result.output
+    assert cv2.imread(str(picture)).shape == (64, 5 * 64, 3)

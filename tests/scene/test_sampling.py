@@ -1,0 +1,149 @@
+"""Scenes are pure functions of (config, seed, index), and the cameras and poses say what they mean."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.spatial.transform import Rotation
+
+from synthforge.config import config_path, from_dict, load_config
+from synthforge.errors import ConfigError
+from synthforge.pipeline import GenerateConfig
+from synthforge.scene.cameras import project
+from synthforge.scene.sampling import FACE_CENTRE, SceneConfig, SceneSampler
+from tests.helpers.tiny_head import tiny_head
+
+
+def scene(**keys):
+    return from_dict(SceneConfig, keys, "scene")
+
+
+def sampler(**keys):
+    return SceneSampler(scene(**keys), tiny_head(), 128)
+
+
+STILL = {"yaw_deg": 0, "pitch_deg": 0, "roll_deg": 0}
+
+
+def test_same_index_same_scene_whatever_was_drawn_before():
+    a, b = sampler(), sampler()
+    for index in (5, 3, 4):
+        a.sample(7, index)
+    first, second = a.sample(7, 9), b.sample(7, 9)
+    assert first.attributes == second.attributes
+    for name in ("shape", "expression", "pose"):
+        assert np.array_equal(getattr(first, name), getattr(second, name))
+    assert np.array_equal(first.camera.cam2world, second.camera.cam2world)
+    assert not np.array_equal(first.shape, a.sample(7, 10).shape)
+    assert not np.array_equal(first.shape, a.sample(8, 9).shape)
+    assert not np.array_equal(first.shape, a.sample(7, 9, attempt=1).shape)
+
+
+def test_one_key_leaves_other_streams_alone():
+    a, b = sampler(), sampler(camera={"roll_deg": 20})
+    assert np.array_equal(a.sample(0, 1).shape, b.sample(0, 1).shape)
+    assert np.array_equal(a.sample(0, 1).pose[1], b.sample(0, 1).pose[1])
+
+
+def test_paper_configuration_has_the_papers_ranges():
+    config = load_config(GenerateConfig, config_path("generate", "paper"))
+    assert config.resolution == 512
+    s = SceneSampler(config.scene, tiny_head(), 512)
+    azimuth, elevation, fov = [], [], []
+    for i in range(300):
+        params = s.sample(0, i)
+        at = params.camera.cam2world[:3, 3] - FACE_CENTRE
+        assert np.linalg.norm(at) == pytest.approx(2.7, abs=1e-5)
+        azimuth.append(np.degrees(np.arctan2(at[0], at[2])))
+        elevation.append(np.degrees(np.arcsin(at[1] / 2.7)))
+        fov.append(np.degrees(2 * np.arctan(256 / params.camera.intrinsics[1, 1])))
+        assert not params.pose.any()
+    assert stats.kstest(azimuth, stats.uniform(-45, 90).cdf).pvalue > 1e-3
+    assert stats.kstest(elevation, stats.uniform(-45, 90).cdf).pvalue > 1e-3
+    assert stats.kstest(fov, stats.uniform(12, 15).cdf).pvalue > 1e-3
+    shapes = np.concatenate([s.sample(0, i).shape for i in range(300)])
+    assert stats.kstest(shapes, stats.norm.cdf).pvalue > 1e-3
+
+
+def test_view_height_is_what_the_camera_sees():
+    s = sampler(camera={"view_height": 0.4, "look_at_jitter": 0, "roll_deg": 0}, pose=STILL)
+    camera = s.sample(0, 0).camera
+    up = camera.cam2world[:3, 1]
+    edge = project(FACE_CENTRE - 0.2 * up, camera)
+    assert edge[1] == pytest.approx(0, abs=0.01) and edge[0] == pytest.approx(64, abs=0.01)
+
+
+def test_head_turns_have_the_stated_signs():
+    nose = np.array([0, 0, 0.1])
+    neck = tiny_head().joint_names.index("neck")
+
+    def turned(point, **pose):
+        vector = sampler(pose=STILL | pose).sample(0, 0).pose[neck]
+        return Rotation.from_rotvec(vector).apply(point)
+
+    assert turned(nose, yaw_deg=30)[0] == pytest.approx(0.05)  # to the subject's left
+    assert turned(nose, pitch_deg=30)[1] == pytest.approx(0.05)  # up
+    assert turned([0, 0.1, 0], roll_deg=30)[0] == pytest.approx(0.05)  # towards the left shoulder
+
+
+@pytest.mark.parametrize("azimuth", [-20, 0, 25])
+def test_gaze_at_camera_points_at_it(azimuth):
+    head = tiny_head()
+    s = sampler(camera={"azimuth_deg": azimuth, "elevation_deg": 5, "look_at_jitter": 0},
+                pose={"yaw_deg": 8, "gaze_at_camera": 1.0})  # fmt: skip
+    params = s.sample(0, 0)
+    pose = dict(zip(head.joint_names, params.pose, strict=True))
+    turn = Rotation.from_rotvec(pose["neck"])
+    neck = head.joints.numpy()[head.joint_names.index("neck")]
+    eyes = head.joints.numpy()[[head.joint_names.index(n) for n in ("left_eye", "right_eye")]].mean(0)
+    eyes = turn.apply(eyes - neck) + neck
+    gaze = (turn * Rotation.from_rotvec(pose["left_eye"])).apply([0, 0, 1])
+    wanted = params.camera.cam2world[:3, 3] - eyes
+    assert gaze @ wanted / np.linalg.norm(wanted) > np.cos(np.radians(0.1))
+
+
+def test_attributes_follow_the_configuration():
+    s = sampler(attributes={
+        "sex": {"categorical": {"female": 1, "male": 1}},
+        "facial_hair": {"given": {"sex": {"female": "none", "male": {"categorical": {"none": 1, "full": 3}}}}},
+        "skin_tone": {"uniform": [1, 10]},
+    })  # fmt: skip
+    draws = [s.sample(0, i).attributes for i in range(400)]
+    men = [d for d in draws if d["sex"] == "male"]
+    assert all(d["facial_hair"] == "none" for d in draws if d["sex"] == "female")
+    assert stats.binomtest(sum(d["facial_hair"] == "full" for d in men), len(men), 0.75).pvalue > 1e-3
+    assert s.attribute_schema["facial_hair"] == {"kind": "categorical", "values": ["none", "full"]}
+    assert s.attribute_schema["skin_tone"] == {"kind": "continuous", "range": [1.0, 10.0]}
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"camera": {"distanc": 1}}, "unknown key 'distanc'.*known keys: azimuth_deg"),
+        ({"camera": {"distance": 1.0}}, "exactly one of distance and view_height"),
+        ({"camera": {"field_of_view_deg": 0}}, "field_of_view_deg.*leaves the possible"),
+        ({"camera": {"elevation_deg": {"uniform": [-95, 0]}}}, "elevation_deg.*leaves the possible"),
+        ({"camera": {"roll_deg": "left"}}, "roll_deg.*expected numbers"),
+        ({"expression": {"categorical": {"grin": 1}}}, "unknown expression 'grin'.*smile"),
+        ({"attributes": {"a": {"given": {"b": {"x": 1}}}}}, "given 'b', which is not drawn before"),
+        ({"attributes": {"b": {"categorical": {"x": 1, "y": 1}}, "a": {"given": {"b": {"x": 1}}}}},
+         "no case for b = 'y'"),
+        ({"pose": {"gaze_at_camera": 1.5}}, "no share of people"),
+    ],
+)  # fmt: skip
+def test_impossible_scenes_are_refused(keys, told):
+    with pytest.raises(ConfigError, match=told):
+        scene(**keys)
+
+
+def test_scene_survives_yaml(tmp_path):
+    import yaml
+
+    from synthforge.config import to_dict
+
+    config = load_config(GenerateConfig, config_path("generate", "default"))
+    again = from_dict(GenerateConfig, yaml.safe_load(yaml.safe_dump(to_dict(config), sort_keys=False)), "x")
+    assert again == config
+    assert dataclasses.asdict(again.scene.camera) == dataclasses.asdict(config.scene.camera)
+    assert list(again.scene.attributes) == list(config.scene.attributes)  # order decides `given`

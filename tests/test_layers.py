@@ -1,0 +1,52 @@
+"""A folder imports only what stands before it; generating and training stay apart."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "synthforge"
+BASE = {"types", "conventions", "errors", "rng", "config"}
+HEADS = BASE | {"render", "heads"}
+GENERATING = HEADS | {"scene", "render", "generators", "annotate"}
+MAY_IMPORT = {
+    "heads": HEADS | {"assets_store"},
+    "scene": HEADS | {"scene"},
+    "render": BASE | {"render"},
+    "generators": HEADS | {"scene", "render", "generators"},
+    "annotate": HEADS | {"scene", "render", "annotate"},
+    "storage": BASE | {"storage"},
+    "report": GENERATING | {"storage", "pipeline", "report"},
+    "datasets": BASE | {"storage", "datasets"},
+    "models": BASE | {"models"},
+    "training": BASE | {"storage", "datasets", "models", "training", "evaluation"},
+    "evaluation": BASE | {"storage", "datasets", "models", "evaluation"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Second components of `synthforge.x...` imports anywhere in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names = (
+                [node.module] if node.module != "synthforge" else [f"synthforge.{a.name}" for a in node.names]
+            )
+        found |= {name.split(".")[1] for name in names if name.startswith("synthforge.")}
+    return found - {"__version__"}
+
+
+@pytest.mark.parametrize("folder", MAY_IMPORT)
+def test_imports_point_one_way(folder):
+    files = sorted((PACKAGE / folder).rglob("*.py"))
+    assert files
+    for path in files:
+        assert imported(path) <= MAY_IMPORT[folder], path.name
+
+
+def test_every_folder_is_ruled():
+    folders = {p.name for p in PACKAGE.iterdir() if (p / "__init__.py").exists()}
+    assert folders - {"cli"} <= set(MAY_IMPORT)

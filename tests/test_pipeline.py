@@ -1,0 +1,108 @@
+"""A sample is a pure function of (config, seed, index); rejected draws are redrawn, and counted."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthforge import pipeline
+from synthforge.config import from_dict
+from synthforge.errors import ConfigError, SynthforgeError
+from synthforge.pipeline import GenerateConfig, SceneSource, head_sha256, rerender
+from synthforge.rng import sample_rng
+from synthforge.storage.reader import DatasetReader
+from synthforge.storage.run import run
+from synthforge.types import Frame, Render
+from tests.helpers.tiny_head import tiny_head
+
+CAMERA = {"view_height": 0.19, "look_at_jitter": {"normal": [0, 0.03]}}
+PLAIN = {"resolution": 64, "codec": "png", "shard_size": 4, "scene": {"camera": CAMERA}}
+
+
+class Flat:
+    """A backend that paints noise of the sample's own stream."""
+
+    def render(self, head, params, vertices):
+        rng = sample_rng(params.seed, params.index, "paint")
+        rgb = rng.integers(0, 256, (*params.camera.size, 3), np.uint8)
+        return Render(rgb, head.mesh(vertices), len(head.faces))
+
+
+def tiny_source(**changes: object) -> SceneSource:
+    source = SceneSource(from_dict(GenerateConfig, PLAIN | changes, "test"))
+    source.__dict__.update(head=tiny_head(), backend=Flat())
+    return source
+
+
+def assert_equal(a: Frame, b: Frame) -> None:
+    for key, value in vars(a).items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(value, getattr(b, key), key)
+    assert a.params.attributes == b.params.attributes
+
+
+def test_a_sample_depends_on_its_index_alone() -> None:
+    one, other = tiny_source(), tiny_source()
+    for i in (0, 1, 2):
+        one(i)
+    assert_equal(one(3).frame, other(3).frame)
+    assert (one(2).frame.depth != one(3).frame.depth).any()
+    assert (tiny_source(seed=1)(3).frame.depth != one(3).frame.depth).any()
+
+
+def test_rejected_draws_are_drawn_again_until_one_fits() -> None:
+    strict, lenient = tiny_source(min_landmarks=68), tiny_source(min_landmarks=0)
+    n_rejected = 0
+    for i in range(12):
+        sample, first = strict(i), lenient(i)
+        assert (sample.frame.landmarks_visible > 0).all()
+        assert sample.frame.params.index == i
+        assert bool(sample.rejected) == bool((first.frame.landmarks_visible == 0).any())
+        assert set(sample.rejected) <= {"landmarks outside the image"}
+        if not sample.rejected:
+            assert_equal(sample.frame, first.frame)
+        n_rejected += bool(sample.rejected)
+    assert 0 < n_rejected < 12  # the test means something
+
+
+def test_an_impossible_configuration_ends_with_an_error() -> None:
+    scene = {"scene": {"camera": {"view_height": 9.0}}}
+    with pytest.raises(SynthforgeError, match=r"sample 0: 100 draws were rejected \(last: face too small\)"):
+        tiny_source(**scene)(0)
+
+
+def test_rerendering_from_stored_parameters_is_exact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tiny_source(min_landmarks=68, head="ict")
+    run(source, source.config, tmp_path / "x", 6, workers=0)
+    assert DatasetReader(tmp_path / "x").column("attempt").any()
+    monkeypatch.setattr(pipeline, "load_head", lambda name: {"ict": tiny_head()}[name])
+    monkeypatch.setattr("synthforge.generators.raster.RasterGenerator", lambda **_: Flat())
+    for i in range(6):
+        frame, comparison = rerender(tmp_path / "x", i)
+        assert comparison == "equals the stored sample in every byte"
+        assert_equal(frame, source(i).frame)
+    larger, comparison = rerender(tmp_path / "x", 0, 128)
+    assert larger.rgb.shape == (128, 128, 3) and comparison == "made at 128 px; stored at 64 px"
+    np.testing.assert_allclose(larger.landmarks_2d, 2 * source(0).frame.landmarks_2d, atol=1e-3)
+    wider = tiny_head()
+    wider.vertices *= 1.1
+    monkeypatch.setattr(pipeline, "load_head", lambda name: wider)
+    comparison = rerender(tmp_path / "x", 0)[1]
+    assert comparison.startswith("differs from the stored sample in ")
+    assert "depth" in comparison and comparison.endswith("(it was made with another generator)")
+
+
+def test_head_hash_tells_heads_apart_and_nothing_else() -> None:
+    a, b = tiny_head(), tiny_head()
+    assert head_sha256(a) == head_sha256(b)
+    b.joints += 1e-4
+    assert head_sha256(a) != head_sha256(b)
+
+
+@pytest.mark.parametrize(("key", "value"), [("resolution", 8), ("seed", -1), ("min_face_size", 1.5)])
+def test_impossible_values_name_the_key(key: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=rf"{key}: {value} is not in \["):
+        replace(GenerateConfig(), **{key: value})
