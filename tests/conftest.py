@@ -5,3 +5,5 @@ from jaxtyping import install_import_hook
 import tests.helpers.typecheck  # noqa: F401 (the hook looks it up by name)
 
 install_import_hook("synthforge", "tests.helpers.typecheck.typechecker")
+
+from tests.helpers.heads import anthro_head, any_head, ict_file, ict_head  # noqa: E402, F401 (fixtures of all tests)

@@ -26,6 +26,9 @@ ON_PART = {
 }
 INSIDE = {"eyeball_centre", "pupil_plane_centre", "condyle_lateral_pole", "condyle_centre", "hyoid_body"}
 
+# The inner edge of the lower lip is tucked behind the upper lip's: closed lips show no slit (m).
+LIP_SEAL = np.array([0.0, 0.3e-3, -0.4e-3])
+
 
 @dataclass(frozen=True)
 class Assembled:
@@ -83,8 +86,10 @@ def assemble(skin: SkinResult | None = None) -> Assembled:
     vertex_part[faces] = face_part[:, None]
     uv = [place_uv("skin", skin.part.uv), *(place_uv(p.face_part[0], p.uv) for p in inner)]
     n_inner = first_vertex[-1] - first_vertex[1]
+    vertices = np.concatenate([p.vertices for p in parts])
+    vertices[skin.loops["stomion_lower"][1:-1]] += LIP_SEAL
     head = Assembled(
-        vertices=np.concatenate([p.vertices for p in parts]),
+        vertices=vertices,
         faces=faces.astype(np.int32),
         uv=np.concatenate(uv),
         face_uvs=face_uvs.astype(np.int32),

@@ -9,7 +9,7 @@ from synthforge.conventions import IGNORE
 from synthforge.heads.ibug import contour_stations, ibug_landmarks
 
 from .assemble import Assembled, assemble
-from .atlas import brow_outline, class_map
+from .atlas import class_map, left_brow
 from .eyes import IRIS_RADIUS, SCLERA_RADIUS
 from .rig import build_rig
 
@@ -19,7 +19,7 @@ STEP = 2e-6  # metres; deltas are rounded to it, so that still vertices are zero
 
 
 def build() -> dict[str, np.ndarray]:
-    """All arrays of `HeadModel` (see its docstring) and the named points."""
+    """All arrays of `HeadModel` (see its docstring), the named points, and lid and lip edges as loops."""
     head = assemble()
     points = positions(head)
     on_skin = np.arange(len(head.faces)) < head.n_skin_faces
@@ -32,9 +32,7 @@ def build() -> dict[str, np.ndarray]:
         "faces": head.faces,
         "uv": head.uv,
         "face_uvs": head.face_uvs,
-        "class_map": class_map(
-            head.vertices, head.faces, head.uv, head.face_uvs, head.face_class, brow_outline(points)
-        ),
+        "class_map": class_map(head, left_brow(points["exocanthion"])),
         "face_class": np.where(on_skin, IGNORE, head.face_class).astype(np.uint8),
         "face_part": head.face_part,
         "part_names": np.array(head.part_names),
@@ -48,6 +46,7 @@ def build() -> dict[str, np.ndarray]:
         "point_names": np.array(names),
         "point_face": np.array([head.points[n][0] for n in names]),
         "point_barycentric": np.array([head.points[n][1] for n in names]),
+        **{f"loop_{name}": loop for name, loop in head.loops.items()},
         **build_rig(head),
     }
     return {key: _stored(key, np.asarray(value)) for key, value in arrays.items()}

@@ -1,14 +1,20 @@
 """One uv square for all parts, and the map of semantic classes in it."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from jaxtyping import Float, Int, UInt8
-from scipy.interpolate import PchipInterpolator
+from jaxtyping import Float, UInt8
+from scipy.interpolate import splev, splprep
 from scipy.ndimage import distance_transform_edt
 
 from synthforge.conventions import CLASS_ID
+from synthforge.heads.ibug import brow_outline
 from synthforge.render import rasterize
 
 from .common import inside
+
+if TYPE_CHECKING:
+    from .assemble import Assembled
 
 MAP_SIZE = 2048  # 0.3 mm of the face per texel
 
@@ -31,26 +37,19 @@ def place_uv(part: str, uv: Float[np.ndarray, "t 2"]) -> Float[np.ndarray, "t 2"
     return uv * [width, height] + [left, bottom]
 
 
-def class_map(
-    vertices: Float[np.ndarray, "v 3"],
-    faces: Int[np.ndarray, "f 3"],
-    uv: Float[np.ndarray, "t 2"],
-    face_uvs: Int[np.ndarray, "f 3"],
-    face_class: UInt8[np.ndarray, " f"],
-    brow: Float[np.ndarray, "k 2"],
-) -> UInt8[np.ndarray, "m m"]:
+def class_map(head: "Assembled", brow: Float[np.ndarray, "k 2"]) -> UInt8[np.ndarray, "m m"]:
     """Class ids in uv space, row 0 at v = 1; texels outside the charts take the nearest chart's class.
 
     Args:
         brow: outline of the left brow in the frontal plane (x, y in metres); painted on skin, and
             mirrored on the right.
     """
-    points = np.stack([uv[:, 0], 1 - uv[:, 1], np.ones(len(uv))], -1) * [MAP_SIZE, MAP_SIZE, 1]
-    hit = rasterize(points, face_uvs, MAP_SIZE, MAP_SIZE)
+    points = np.stack([head.uv[:, 0], 1 - head.uv[:, 1], np.ones(len(head.uv))], -1) * [MAP_SIZE, MAP_SIZE, 1]
+    hit = rasterize(points, head.face_uvs, MAP_SIZE, MAP_SIZE)
     covered = hit.face_index >= 0
     face = hit.face_index[covered]
-    classes = face_class[face]
-    place = (vertices[faces[face]] * hit.barycentric[covered][..., None]).sum(1)
+    classes = head.face_class[face]
+    place = (head.vertices[head.faces[face]] * hit.barycentric[covered][..., None]).sum(1)
     for name, mirror in (("left_brow", 1), ("right_brow", -1)):
         spot = place[:, :2] * [mirror, 1]
         near = ((spot > brow.min(0)) & (spot < brow.max(0))).all(1) & (place[:, 2] > 0.04)
@@ -62,24 +61,8 @@ def class_map(
     return out[tuple(nearest)]
 
 
-def brow_outline(points: dict[str, Float[np.ndarray, " 3"]]) -> Float[np.ndarray, "k 2"]:
-    """Outline of the left brow band in the frontal plane (m) through the named brow points."""
-    head_up, mid_up, peak_up, tail, head_low, mid_low = (
-        np.asarray(points[f"brow_{k}"])[:2]
-        for k in ("head_up", "mid_up", "peak_up", "tail", "head_low", "mid_low")
-    )
-    # under the peak the band is four fifths as high as over the pupil
-    peak_low = peak_up + 0.8 * (mid_low - mid_up) * [1, 1]
-    upper = np.stack([head_up, mid_up, peak_up, tail])
-    lower = np.stack([head_low, mid_low, peak_low, tail])
-    t = np.linspace(0, 1, 40)
-    upper_x = upper[0, 0] + t * (upper[-1, 0] - upper[0, 0])
-    lower_x = lower[0, 0] + t * (lower[-1, 0] - lower[0, 0])
-    upper_y = PchipInterpolator(upper[:, 0], upper[:, 1])(upper_x)
-    lower_y = PchipInterpolator(lower[:, 0], lower[:, 1])(lower_x)
-    # the head is rounded: the first quarter of the thickness' length closes like an ellipse
-    middle, half = 0.5 * (upper_y + lower_y), 0.5 * (upper_y - lower_y)
-    reach = np.clip((0.5 * (upper_x + lower_x) - upper_x[0]) / (upper_x[-1] - upper_x[0]) / 0.09, 0, 1)
-    half = half * np.sqrt(1 - (1 - reach) ** 2)
-    edge = [np.stack([upper_x, middle + half], -1), np.stack([lower_x, middle - half], -1)[::-1]]
-    return np.concatenate(edge)
+def left_brow(exocanthion: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "k 2"]:
+    """Outline of the left brow in the frontal plane (m) of a head with that outer corner of the left eye."""
+    knots = brow_outline(exocanthion * [-1, 1, 1], exocanthion)
+    curve, _ = splprep(np.concatenate([knots, knots[:1]]).T, s=0, k=3, per=True)
+    return np.stack(splev(np.linspace(0, 1, 200), curve), -1)

@@ -155,8 +155,8 @@ def flip_edges(p3, p2, faces, keep, passes=6):
     return np.array(tri)
 
 
-def fair(p3, faces, held, middle=(), rounds=5):
-    """Taubin smoothing (1995, lambda 0.5, mu -0.53): removes facets and teeth, keeps volume.
+def fair(p3, faces, held, middle=(), rounds=8):
+    """Taubin smoothing (1995, lambda 0.5, mu -0.53), neighbours weighed by inverse length.
 
     held: vertex ids that stay; middle: ids on the mirror plane x = 0, smoothed as if the other half were there.
     """
@@ -165,7 +165,7 @@ def fair(p3, faces, held, middle=(), rounds=5):
     i, j = np.r_[edges[:, 0], edges[:, 1]], np.r_[edges[:, 1], edges[:, 0]]
     on_plane = np.zeros(n, bool)
     on_plane[np.asarray(middle, int)] = True
-    weight = np.where(on_plane[i] & ~on_plane[j], 2.0, 1.0)
+    weight = np.where(on_plane[i] & ~on_plane[j], 2.0, 1.0) / np.linalg.norm(p3[i] - p3[j], axis=1)
     total = np.bincount(i, weight, minlength=n)[:, None]
     out = p3.copy()
     for _ in range(rounds):

@@ -25,6 +25,7 @@ LOWER_LIDS = frozenset(["palpebrale_inf", "lid_low_med", "lid_low_lat"])
 UPPER_LIP = frozenset(["upper_verm_lat", "upper_lip_front", "labiale_superius", "crista_philtri", "seam_upper", "stomion_upper"])
 LOWER_LIP = frozenset(["lower_verm_lat", "lower_lip_front", "labiale_inferius", "seam_lower", "stomion_lower"])
 LID_GAP = 0.35 * MM  # least clearance of lid skin from the globe when it moves over it
+LID_STEP = 0.5 * MM  # how far the upper lid's edge stands before the lower's when shut
 UPPER_FADE, LOWER_FADE = np.deg2rad(40), np.deg2rad(38)  # angle above or below the margin where lid travel ends
 JAW_AXIS = "condyle_centre"
 
@@ -115,10 +116,10 @@ def _around(half: np.ndarray, points: dict, names: tuple[str, ...], radius: floa
 
 @dataclass(frozen=True)
 class Lids:
-    """The left eye's lids as visors: angles about the axis through the globe's centre along x.
+    """The left eye's lids as visors: turns about the axis through the globe's centre along x.
 
-    `upper`, `lower`: angle (radians, 0 forward, + up) of the margins at a lateral place (m from the
-    centre); `opening`: 0 at the corners, 1 where the fissure is highest.
+    Margins are curves over the lateral place, x from the centre over the distance from it, which a
+    visor's turn does not change: `upper`, `lower` give angle (radians, 0 forward, + up) and distance.
     """
 
     centre: Float[np.ndarray, " 3"]
@@ -130,22 +131,26 @@ class Lids:
     def of(cls, head: Assembled) -> "Lids":
         centre = head.eye_centres[0]
         margin = head.vertices[head.loops["lid_margin_left"]] - centre
-        corner = margin[:, 0].argmax()
-        upper, lower = margin[: corner + 1], np.concatenate([margin[corner:], margin[:1]])[::-1]
-        curves = [PchipInterpolator(*_rising(row[:, 0], np.arctan2(row[:, 1], row[:, 2]))) for row in (upper, lower)]
-        return cls(centre, *curves, (float(margin[0, 0]), float(margin[corner, 0])))
+        radius = np.linalg.norm(margin, axis=1)
+        aside = margin[:, 0] / radius
+        angle = np.arctan2(margin[:, 1], margin[:, 2])
+        corner = aside.argmax()
+        rows = np.arange(corner + 1), np.r_[0, np.arange(len(margin) - 1, corner - 1, -1)]
+        curves = [_curve(aside[row], np.stack([angle[row], radius[row]], -1)) for row in rows]
+        return cls(centre, *curves, (float(aside[0]), float(aside[corner])))
 
-    def at(self, x: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Upper and lower margin angle and how open the fissure is (0 ... 1) at lateral places."""
-        x = np.clip(x, *self.ends)
-        upper, lower = self.upper(x), self.lower(x)
+    def at(self, aside: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Upper and lower margin (n 2: angle, distance) and how open the fissure is (0 ... 1)."""
+        aside = np.clip(aside, *self.ends)
         grid = np.linspace(*self.ends, 200)
-        return upper, lower, np.clip((upper - lower) / (self.upper(grid) - self.lower(grid)).max(), 0, 1)
+        widest = (self.upper(grid) - self.lower(grid))[:, 0].max()
+        upper, lower = self.upper(aside), self.lower(aside)
+        return upper, lower, np.clip((upper - lower)[:, 0] / widest, 0, 1)
 
 
-def _rising(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _curve(x: np.ndarray, y: np.ndarray) -> PchipInterpolator:
     keep = np.r_[True, x[1:] > np.maximum.accumulate(x)[:-1] + 1e-6]
-    return x[keep], y[keep]
+    return PchipInterpolator(x[keep], y[keep])
 
 
 def lid_field(anatomy: Anatomy, slits: Slits, shape: dict) -> Float[np.ndarray, "v 3"]:
@@ -157,49 +162,54 @@ def lid_field(anatomy: Anatomy, slits: Slits, shape: dict) -> Float[np.ndarray, 
     place, below = place[near], slits.eye[near]
     radius = np.linalg.norm(place, axis=1)
     angle = np.arctan2(place[:, 1], place[:, 2])
-    upper, lower, opening = lids.at(place[:, 0])
-    over, under = np.maximum(angle - upper, 0), np.maximum(lower - angle, 0)
-    reach = 1 - smoothstep(radius, 17 * MM, 25 * MM)
+    upper, lower, opening = lids.at(place[:, 0] / radius)
+    over, under = np.maximum(angle - upper[:, 0], 0), np.maximum(lower[:, 0] - angle, 0)
+    # what stands out farther than the margin is the fold over the lid, or cheek: it follows less
+    reach = 1 - smoothstep(radius - np.where(below < 0.5, upper[:, 1], lower[:, 1]), 1.5 * MM, 9 * MM)
     share_up = (1 - below) * np.clip(1 - over / UPPER_FADE, 0, 1) ** 2 * reach
     share_low = below * np.clip(1 - under / LOWER_FADE, 0, 1) ** 2 * reach
     arm = 13 * MM
+    lift = np.zeros_like(radius)
     if "close" in shape:
-        meet = lower + shape["close"] * (upper - lower)
-        turn_up, turn_low = meet - upper, meet - lower
+        meet = lower[:, 0] + shape["close"] * (upper - lower)[:, 0]
+        turn_up, turn_low = meet - upper[:, 0], meet - lower[:, 0]
+        outermost = np.maximum(upper[:, 1], lower[:, 1] + LID_STEP)
+        lift = share_up * (outermost - upper[:, 1]) + share_low * (outermost - LID_STEP - lower[:, 1])
     else:
         turn_up, turn_low = (travel.get(k, 0) * MM / arm * opening for k in ("upper", "lower"))
     turn = share_up * turn_up + share_low * turn_low
     nasal = -(travel.get("nasal", 0) * (share_up + share_low) + travel.get("nasal_lower", 0) * share_low)
-    swing = nasal * MM / arm * np.sqrt(opening)
-    to = _turned(place, turn, swing)
-    delta[near] = _clear_of_globe(place, to, reach) - place
+    to = _turned(place, turn, nasal * MM / arm * np.sqrt(opening))
+    ray = to / radius[:, None]
+    to = to + lift[:, None] * ray
+    swell = (share_up + share_low) * opening
+    delta[near] = to + _needed_lift(place, to, swell) * swell[:, None] * ray - place
     return delta
 
 
-def _turned(place: np.ndarray, pitch: np.ndarray, yaw: np.ndarray) -> np.ndarray:
-    x, y, z = place.T
-    y, z = y * np.cos(pitch) + z * np.sin(pitch), z * np.cos(pitch) - y * np.sin(pitch)
-    return np.stack([x * np.cos(yaw) + z * np.sin(yaw), y, z * np.cos(yaw) - x * np.sin(yaw)], -1)
+def _needed_lift(start: np.ndarray, end: np.ndarray, swell: np.ndarray) -> float:
+    """How far (m) the end places must swell for straight paths to clear the globe by LID_GAP.
 
-
-def _clear_of_globe(start: np.ndarray, end: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """End places lifted so that the straight path from start keeps its clearance from the globe.
-
-    A vertex keeps at least the smaller of LID_GAP and the clearance it starts with, also half way,
-    where the chord cuts the arc.
+    A chord cuts the arc half way. Counted is the outer skin of the moving lid; the inner face starts
+    against the globe and is hidden.
     """
 
     def clearance(p):
         r = np.linalg.norm(p, axis=1)
         return r - globe_radius(np.arccos(np.clip(p[:, 2] / r, -1, 1)))
 
-    least = np.minimum(clearance(start), LID_GAP)
-    moving = smoothstep(np.linalg.norm(end - start, axis=1), 0.0, 1.0 * MM) * reach
-    for _ in range(3):
-        for w in (1.0, 0.75, 0.5, 0.35):
-            short = np.maximum(least - clearance(start + w * (end - start)), 0) * moving
-            end = end + end / np.linalg.norm(end, axis=1, keepdims=True) * (short / w)[:, None]
-    return end
+    outer = (clearance(start) > 2 * LID_GAP) & (clearance(start) < 3 * MM) & (swell > 0.3)
+    lift = 0.0
+    for w in (0.35, 0.5, 0.75, 1.0):
+        short = (LID_GAP - clearance(start + w * (end - start))) / (w * np.maximum(swell, 0.3))
+        lift = max(lift, float(short[outer].max(initial=0.0)))
+    return lift
+
+
+def _turned(place: np.ndarray, pitch: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+    x, y, z = place.T
+    y, z = y * np.cos(pitch) + z * np.sin(pitch), z * np.cos(pitch) - y * np.sin(pitch)
+    return np.stack([x * np.cos(yaw) + z * np.sin(yaw), y, z * np.cos(yaw) - x * np.sin(yaw)], -1)
 
 
 @dataclass(frozen=True)
@@ -252,9 +262,10 @@ class ExpressionBuilder:
 
     def close_field(self, opened: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "v 3"]:
         """What shuts the lips while the jaw is open: takes `opened` back at the lips, fading to the chin."""
-        p, head = self.anatomy.points, self.anatomy.head
-        share = {"labiale_inferius": 0.97, "lower_lip_front": 1, "lower_verm_lat": 0.97, "stomion": 1, "cheilion": 0.8}
-        share |= {"sublabiale": 0.55, "modiolus": 0.6, "marionette": 0.4, "pogonion": 0.12, "lower_incisor_edge": 0.9}
+        p, head = self.pointed.points | self.anatomy.points, self.anatomy.head
+        share = dict.fromkeys(("stomion", "seam_upper", "seam_lower", "lower_lip_front", "cheilion"), 1.0)
+        share |= {"labiale_inferius": 0.97, "lower_verm_lat": 0.97, "sublabiale": 0.55, "modiolus": 0.7, "marionette": 0.4}
+        share |= {"pogonion": 0.12, "lower_incisor_edge": 0.9}
         still = ("gnathion", "menton", "mental_tubercle", "prejowl", "jaw_mid_body", "submental_mid", "gonion", "masseter")
         share |= dict.fromkeys((*still, "cervical_point", "lower_first_molar"), 0.0)
         names = [*share, *(n for n in share if p[n][0] > 1e-4)]

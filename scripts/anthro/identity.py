@@ -103,7 +103,7 @@ def build_identity(anatomy: Anatomy) -> tuple[list[str], Float[np.ndarray, "s v 
     """
     spec = yaml.safe_load((HERE / "identity.yaml").read_text())
     spread = json.loads((HERE / "spread.json").read_text())
-    fields = {"sex": _globes_with(anatomy, anatomy.head.sex_delta), "size": size_field(anatomy)}
+    fields = {"sex": anatomy.wrap_globes(_globes_with(anatomy, anatomy.head.sex_delta)), "size": size_field(anatomy)}
     for name, axis in spec["axes"].items():
         moves = expand_groups(axis["moves"], spec["groups"])
         fields[name] = axis_field(anatomy, moves, axis["reach"], axis.get("odd", False))

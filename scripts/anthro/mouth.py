@@ -17,6 +17,7 @@ from .grids import joined, named_point, tube
 
 INNER_MOUTH = CLASS_ID["inner_mouth"]
 MM = 1e-3
+TONGUE_LENGTH = 38.0  # mm, of the part in the mouth
 
 # From the midline outwards: kind, width, height, thickness at the neck (mm).
 UPPER_TEETH = (
@@ -195,21 +196,21 @@ def build_gum(arch: Arch, teeth: tuple, name: str) -> Part:
 
 
 def build_tongue(lower: Arch) -> Part:
-    """Tongue at rest: tip behind the lower incisors, back of it level with the molars' crowns."""
-    tip = lower.edge + [0, -2.5, -9.0]
+    """Tongue at rest: tip behind the lower incisors, dorsum flat, a little below the edges of the teeth."""
+    tip = lower.edge + [0, -4.0, -9.0]
     t = np.linspace(0, 1, 16)[1:]  # from the tip backwards
-    n_around = 20
-    phi = 2 * np.pi * np.arange(n_around) / n_around
-    length = 38.0
-    half_width = np.minimum(19.0 * np.sin(0.5 * np.pi * np.minimum(t / 0.75, 1)) ** 0.6, 19.0)
-    half_thick = 2.0 + 5.0 * np.minimum(t / 0.6, 1) ** 0.8
-    rise = 2.0 * np.sin(0.5 * np.pi * t) - 3.0 * np.clip(t - 0.8, 0, 1)
-    rings = np.empty((len(t), n_around, 3))
-    x = np.cos(phi)
-    rings[..., 0] = half_width[:, None] * np.sign(x) * np.abs(x) ** 0.85
-    groove = 1.2 * np.exp(-((rings[..., 0] / 2.6) ** 2)) * (np.sin(phi) > 0) * np.minimum(t / 0.3, 1)[:, None]
-    rings[..., 1] = tip[1] + rise[:, None] - half_thick[:, None] * (1 - np.sin(phi)) * 0.9 - groove
-    rings[..., 2] = tip[2] - (length * t)[:, None]
+    phi = 2 * np.pi * np.arange(24) / 24
+    half_width = 17.0 * np.sin(0.5 * np.pi * np.minimum(t / 0.8, 1)) ** 0.55
+    half_thick = 1.8 + 5.0 * np.minimum(t / 0.6, 1) ** 0.8
+    rings = np.empty((len(t), len(phi), 3))
+    x, up = np.cos(phi), np.sin(phi)
+    rings[..., 0] = half_width[:, None] * np.sign(x) * np.abs(x) ** 0.8
+    groove = 1.6 * np.exp(-((rings[..., 0] / 3.2) ** 2)) * np.clip(up, 0, 1)
+    groove = groove * np.minimum(t / 0.35, 1)[:, None]
+    level = tip[1] + 0.5 * np.sin(np.pi * t) - 5.0 * np.clip(t - 0.75, 0, 1)
+    rounded = np.sign(up) * np.abs(up) ** 0.7  # flat on top
+    rings[..., 1] = level[:, None] - half_thick[:, None] * (1 - rounded) * 0.9 - groove
+    rings[..., 2] = tip[2] - (TONGUE_LENGTH * t)[:, None]
     end = rings[-1].mean(0) - [0, 0, 1.0]
     return tube(rings * MM, "tongue", INNER_MOUTH, start=(tip + [0, -1.5, 0.8]) * MM, end=end * MM)
 

@@ -14,7 +14,7 @@ from .common import Part, inside
 from .skin_ear import ear
 from .skin_layout import HALF_DIFFERENCE, MEAN, OFF_SKIN, ON_EAR, RADIUS, TOP
 from .skin_mesh import HalfSkin, half_skin, hole_outline
-from .skin_sweeps import bag_rings, directed, nostril_rings, socket_rings, strip
+from .skin_sweeps import EYE, GLOBE, bag_rings, directed, nostril_rings, socket_rings, strip
 
 LIP_ROWS = 3  # rows of the mouth bag that still count as lip
 STRETCH = 0.45  # how much more texture width the face gets than the back of the head
@@ -64,16 +64,18 @@ class _Half:
         self.classes.append(np.broadcast_to(classes, len(faces)).astype(np.uint8))
         self.parts += [part] * len(faces)
 
-    def sweep(self, loop, rings, box, part, classes, closed, cap=False):
-        """Rows of vertices inward from `loop`; box (u0, v0, u1, v1) holds their texture; returns row ids."""
+    def sweep(self, loop, rings, box, part, classes, closed, apex=None):
+        """Rows of vertices inward from `loop`; box (u0, v0, u1, v1) holds their texture; apex closes the far
+        end; returns row ids."""
         rows = np.concatenate([loop[None], [self.add_vertices(r) for r in rings]])
         if not closed:  # ends shared by all rows stay one vertex
             for end in (0, -1):
                 if np.allclose(rings[:, end], self.vertices[0][loop[end]]):
                     rows[:, end] = loop[end]
         n, k = rows.shape[1], len(rows)
-        last = self.add_vertices(rings[-1].mean(0)[None]) if cap else None
+        cap = apex is not None
         if cap:
+            last = self.add_vertices(apex[None])
             rows = np.concatenate([rows, np.repeat(last[None], n, axis=1)])
         cols = n + closed
         place = np.stack(np.meshgrid(np.linspace(0, 1, cols), np.linspace(0, 1, k + cap)), -1)
@@ -97,6 +99,7 @@ def _skin_uv(skin: HalfSkin) -> Float[np.ndarray, "f 3 2"]:
     x = skin.places[:, 0] / (np.pi * RADIUS)
     u = 0.5 + 0.5 * x * (1 + STRETCH - STRETCH * x)
     uv = np.stack([u, 0.2 + 0.8 * (skin.places[:, 1] + HEIGHT) / (HEIGHT + TOP)], 1)[skin.faces]
+    uv = np.clip(uv, 0, 1)
     pole = skin.places[skin.faces][..., 1] > TOP - 1e-6
     for k in range(3):
         at = pole[:, k]
@@ -109,16 +112,16 @@ def _skin_classes(skin: HalfSkin) -> np.ndarray:
     centre = place[skin.faces].mean(1)
     row = {name: place[ids] for name, ids in skin.rows.items()}
     left = np.array([[-1.0, 0]])
-    nose = np.concatenate(
-        [[[-1, 28.5], [4, 28]], row["nose_side"], row["alar_groove"], [[10, -24.2], [-1, -23.6]]]
-    )
+    side, base = row["nose_side"], row["nose_base"][::-1]
+    groove = int(np.abs(row["alar_groove"] - side[-1]).sum(1).argmin())
+    nose = np.concatenate([side[:1] + left, side, row["alar_groove"][groove:], base, base[-1:] + left])
     upper = np.concatenate([row["lip_upper"][:1] + left, row["lip_upper"], row["stomion_upper"][::-1],
                             row["stomion_upper"][:1] + left])  # fmt: skip
     lower = np.concatenate([row["lip_lower"][:1] + left, row["lip_lower"], row["stomion_lower"][::-1],
                             row["stomion_lower"][:1] + left])  # fmt: skip
     jaw = row["jaw"]
-    behind = np.array([[132, -40], [150, -38], [180, -50], [240, -62], [240, -260], [-1, -260]])
-    neck = np.concatenate([jaw[:1] + left, jaw, behind])
+    around = np.array([[240, -58.5], [240, -260], [-1, -260]])
+    neck = np.concatenate([jaw[:1] + left, jaw, row["nape"], around])
     out = np.full(len(centre), CLASS_ID["skin"], np.uint8)
     for name, polygon in (("neck", neck), ("nose", nose), ("upper_lip", upper), ("lower_lip", lower)):
         out[inside(centre, polygon)] = CLASS_ID[name]
@@ -136,9 +139,10 @@ def _build_half():
 
     margin = np.concatenate([row["lid_upper"], row["lid_lower"][::-1][1:-1]])
     socket = half.sweep(margin, socket_rings(p[margin]), (0.87, 0.01, 0.93, 0.18), "eye_socket",
-                        constant("skin"), closed=True, cap=True)  # fmt: skip
+                        constant("skin"), closed=True, apex=EYE - [0, 0, GLOBE + 1.3])  # fmt: skip
     rim = row["nostril"][:-1]
-    half.sweep(rim, nostril_rings(p[rim]), (0.94, 0.01, 0.99, 0.18), "nostril", constant("nose"), True, True)
+    rings = nostril_rings(p[rim])
+    half.sweep(rim, rings, (0.94, 0.01, 0.99, 0.18), "nostril", constant("nose"), True, apex=rings[-1].mean(0))
 
     line = np.concatenate([row["stomion_upper"], row["stomion_lower"][::-1][1:]])
 

@@ -10,14 +10,14 @@ from .skin_layout import MEAN
 
 # Curves as (x, y, z) or point names; the front is x over (-z, y).
 RIM = [
-    "otobasion_sup", (76.5, 23.3, -7), (81.3, 26.2, -13.5), "superaurale", (89.4, 24.2, -28), (90.4, 17.5, -34.4),
+    "otobasion_sup", (78.2, 23, -7), (81.3, 26.2, -13.5), "superaurale", (89.4, 24.2, -28), (90.4, 17.5, -34.4),
     "postaurale", (86.4, 0, -35.7), (82, -8.5, -31.5), (76.6, -16.5, -25), (72, -23, -17.5), (69.8, -27.6, -9.5),
     "subaurale", "otobasion_inf",
 ]
 RELIEF = {
     "helix": (["crus_helicis", (71.6, 5, -6), (73.6, 11, -3), (77, 16.6, -5.4)], 10),
-    "scapha": ([(79.2, 20.3, -15.5), (84.6, 20.6, -22.3), (88, 16.8, -28.6), (86.6, 9, -31),
-                (84, 2, -31.1), (80.2, -6, -28), (76.6, -12.5, -22.6)], 24),
+    "scapha": ([(79.2, 20.4, -15.5), (84.8, 20.4, -22), (88.6, 16.4, -28), (87.4, 9, -30.6),
+                (84.8, 2, -30.8), (81.2, -6, -27.6), (78.2, -11.5, -22.8)], 24),
     "antihelix": (["antitragus", (75, -15.6, -13), (79.6, -11, -20), (84, -5, -25.3), "antihelix", (88, 8.5, -26.4),
                    (89, 14, -24.8), (87.8, 17.6, -21.5)], 26),
     "lower_crus": ([(87.4, 7.5, -25.4), (83.5, 9.3, -18.5), (79.2, 10.4, -12), (76, 11.2, -7.4)], 12),
@@ -31,7 +31,7 @@ RELIEF = {
     "lobe": ([(68.4, -20, 0), (71.4, -20.6, -5.5), (74, -19.6, -12), (76.4, -17.4, -18)], 8),
     "lobe_low": ([(67.8, -25, 1), (71, -25, -6), (73, -23, -13)], 6),
 }  # fmt: skip
-ROWS = {"scapha": 22, "antihelix": 20}  # relief lines that are rows of vertices
+ROWS = {"scapha": 26, "antihelix": 24}  # relief lines that are rows of vertices
 SINGLE = ["tragion", "intertragic_notch", (67.6, -17.4, 2.4)]
 BACK_ROWS = 9
 ROLL_OUT, ROLL_IN = 2.9, 2.3  # helix crest over its silhouette: outwards (x) and towards the ear's middle, mm
@@ -71,12 +71,12 @@ def ear(
     outline = _side(np.concatenate([front, crest[1:-1][::-1]]))
     loop = np.r_[np.arange(len(front)), np.arange(len(border) - 1, len(front) - 1, -1), 0]
     segments = np.stack([loop[:-1], loop[1:]], 1)
-    points, faces = graded_mesh(_side(fixed), outline, [], lambda p: np.full(len(p), 1.6), rng, segments, 30)
+    points, faces = graded_mesh(_side(fixed), outline, [], lambda p: np.full(len(p), 1.5), rng, segments, 30)
     vertices = np.stack([height(points), points[:, 1], -points[:, 0]], 1)
     vertices[: len(border)] = border
 
     faces = flip_edges(vertices, points, faces, set())
-    vertices = fair(vertices, faces, np.arange(len(border)))
+    vertices = fair(vertices, faces, np.arange(len(border)), rounds=12)
     span = back - rim
     reach = np.minimum(1.0, np.linalg.norm(span, axis=1) / 14)[:, None]
     shoulder = rim + full * np.array([1.6, 0, 0])

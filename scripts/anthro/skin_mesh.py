@@ -6,15 +6,15 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 
-from .common import fair, flip_edges, graded_mesh
-from .skin_curves import CURVES
+from .common import fair, flip_edges, graded_mesh, spline
+from .skin_curves import CURVES, ROWS
 from .skin_layout import MEAN, MIDLINE, OFF_SKIN, ON_EAR, RADIUS, TABLE, TOP, capsule, curves, knot, plane, surface, unplane
 
 # (curve, wanted edge length there in mm); lengths grow by GROWTH per mm away from the curves
 SIZES = {
     "lid_upper": 1.15, "lid_lower": 1.15, "lid_crease": 1.3, "lid_fold": 1.6, "lip_upper": 1.2, "lip_lower": 1.3,
     "stomion_upper": 1.1, "stomion_lower": 1.1, "nostril": 1.2, "wing_rim": 1.3, "alar_groove": 1.3, "wing": 1.5,
-    "columella_edge": 1.3, "dorsum": 2.0, "nose_side": 2.2, "lid_cheek": 2.2, "lip_upper_crest": 1.1,
+    "columella_edge": 1.3, "dorsum": 2.0, "nose_side": 2.2, "nose_base": 1.4, "lid_cheek": 2.2, "lip_upper_crest": 1.1,
     "lip_upper_mid": 1.1, "lip_lower_mid": 1.2, "lip_lower_crest": 1.2, "lid_low_bulge": 1.6, "mentolabial": 2.2,
     "philtral_column": 1.7, "ear_front": 1.9, "ear_back": 1.9, "brow_ridge": 2.8, "jaw": 3.6,
 }  # fmt: skip
@@ -74,6 +74,8 @@ def half_skin() -> HalfSkin:
 
     for hole, width in COLLARS.items():
         flat[f"{hole}_collar"] = offset(hole_outline(flat, hole), width)
+    for name, (knots, step) in ROWS.items():
+        flat[name] = plane(spline(np.array(knots, float), step))
     # one list of fixed points; shared ends of curves are one vertex
     stacked = np.concatenate(list(flat.values()))
     names = np.repeat(np.arange(len(flat)), [len(c) for c in flat.values()])

@@ -34,6 +34,8 @@ def _span(_: click.Context, option: click.Parameter, text: str | None) -> tuple[
 @click.option("--shard-size", type=int, help="Samples per file.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a configuration key.")
 @click.option("--workers", type=click.IntRange(0), help="Processes; default: one per core. 0: in this one.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+              help="Processes of this machine, or Ray tasks, one per shard.")  # fmt: skip
 @click.option("--shards", callback=_span, metavar="A:B", help="Only shards A to B-1, for job arrays.")
 def generate(
     n: int,
@@ -41,6 +43,7 @@ def generate(
     config: str,
     overrides: tuple[str, ...],
     workers: int | None,
+    engine: str,
     shards: tuple[int, int] | None,
     **options: str | int | None,
 ) -> None:
@@ -69,7 +72,7 @@ def generate(
             bar.update(done - bar.n)
 
         try:
-            done = run(SceneSource(resolved), resolved, out, n, workers, shards, progress)
+            done = run(SceneSource(resolved), resolved, out, n, workers, shards, engine, progress)
         except KeyboardInterrupt:
             bar.close()
             click.echo(f"stopped; finished shards are kept in {out}. Run the same command again to go on.")

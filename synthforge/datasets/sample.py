@@ -1,7 +1,8 @@
 """One annotated image, whatever it was read from, and the crop that shows its face."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -60,6 +61,7 @@ class TargetClass:
     color: tuple[int, int, int] = (128, 128, 128)
 
 
+@runtime_checkable
 class Source(Protocol):
     """A data set: `source[i]` reads sample i. `classes` is empty where nothing is segmented.
 
@@ -83,7 +85,7 @@ class Source(Protocol):
 class CachedSource:
     """A source whose samples were read once and are kept in memory, reduced to what a crop needs."""
 
-    def __init__(self, source: Source, max_side: float, indices: list[int] | None = None):
+    def __init__(self, source: Source, max_side: float, indices: Sequence[int] | None = None):
         self.name, self.classes, self.flip_classes = source.name, source.classes, source.flip_classes
         self.has_points, self.has_depth = source.has_points, source.has_depth
         self.crop_source, self.crop_scale = source.crop_source, source.crop_scale

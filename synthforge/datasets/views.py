@@ -74,7 +74,7 @@ def random_matrix(
         rotation=np.deg2rad(config.rotation) * (2 * rotation - 1),
         shift=(config.shift * (2 * dx - 1), config.shift * (2 * dy - 1)),
         shear=config.shear * (2 * shear - 1),
-        mirror=mirror < config.mirror,
+        mirror=bool(mirror < config.mirror),
     )
 
 

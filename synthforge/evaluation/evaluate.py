@@ -19,9 +19,17 @@ from synthforge.evaluation.metrics import (
     failure_rate,
     point_errors,
 )
+from synthforge.evaluation.panels import (
+    PREDICTED,
+    TRUE,
+    draw_classes,
+    draw_depth,
+    draw_points,
+    grid,
+    write_png,
+)
 from synthforge.evaluation.predictor import Labels, Predictor
 from synthforge.models.store import StoredModel
-from synthforge.training.panels import PREDICTED, TRUE, draw_classes, draw_depth, draw_points, grid, write_png
 
 AUC_THRESHOLDS = (0.08, 0.10)
 PANEL_SIDE = 256
@@ -61,7 +69,7 @@ def evaluate(
             "flip_averaging": flip,
             "resolution": "labels and predictions compared in the original image",
         },
-        **_summary(rows, source, confusion),
+        **_summary(rows, source, confusion, model.net.config.depth_target),
     }
     out.mkdir(parents=True, exist_ok=True)
     (out / "scores.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
@@ -94,7 +102,7 @@ def _score(sample: Sample, labels: Labels, confusion: Confusion | None) -> dict:
     return row
 
 
-def _summary(rows: list[dict], source: Source, confusion: Confusion | None) -> dict:
+def _summary(rows: list[dict], source: Source, confusion: Confusion | None, depth_target: str) -> dict:
     result = {}
     if source.has_points:
         result["nme"] = {name: float(np.mean([r[f"nme_{name}"] for r in rows])) for name in POINT_SETS}
@@ -113,7 +121,8 @@ def _summary(rows: list[dict], source: Source, confusion: Confusion | None) -> d
         result["miou_foreground"] = 100 * float(np.nanmean(iou[1:]))
         result["absent_classes"] = [n for n, v in zip(names, f1, strict=True) if np.isnan(v)]
     if source.has_depth:
-        for key in ("absolute", "shift", "scale_shift"):
+        # A network that predicts relative depth has no absolute error to speak of.
+        for key in ("absolute", "shift", "scale_shift")[depth_target == "relative" :]:
             result.setdefault("depth_mm", {})[key] = float(np.mean([r[f"depth_{key}_mm"] for r in rows]))
     return result
 

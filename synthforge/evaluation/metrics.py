@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Integer, Shaped
 from scipy.integrate import simpson
 
 from synthforge.conventions import IGNORE, LANDMARK_GROUPS
@@ -42,7 +42,7 @@ class Confusion:
     def __init__(self, n_classes: int):
         self.counts = np.zeros((n_classes, n_classes), np.int64)
 
-    def add(self, true: Int[np.ndarray, "h w"], predicted: Int[np.ndarray, "h w"]) -> None:
+    def add(self, true: Integer[np.ndarray, "h w"], predicted: Integer[np.ndarray, "h w"]) -> None:
         """Count the pixels of one image."""
         n = len(self.counts)
         known = true != IGNORE

@@ -71,6 +71,7 @@ class Predictor:
     ):
         self.model, self.crop_scale, self.depth, self.flip = model, crop_scale, depth, flip
         self.table = class_table(model, classes) if classes else None
+        self.tasks = ["points"] + ["segmentation"] * bool(classes) + ["depth"] * depth
         self.flip_columns = _flip_columns(classes)
         self.size = model.net.config.input_size
 
@@ -86,7 +87,7 @@ class Predictor:
         rgb = geometry.warp_rgb(sample.rgb, matrix, self.size)
         device = next(self.model.net.parameters()).device
         batch = torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))[None].to(device)
-        prediction = self.model.net(normalise(batch))
+        prediction = self.model.net(normalise(batch), self.tasks)
         points = prediction.points[0].float().cpu().numpy().astype(float) * self.size
         points = points[LANDMARK_FLIP] if mirror else points
         back, size = geometry.invert(matrix), sample.rgb.shape[:2]

@@ -25,7 +25,9 @@ def image_files(folder: Path, suffixes: tuple[str, ...] = _IMAGES) -> list[Path]
     return files
 
 
-def photo_background(path: Path, size: tuple[int, int], rng: np.random.Generator) -> Float[np.ndarray, "h w 3"]:
+def photo_background(
+    path: Path, size: tuple[int, int], rng: np.random.Generator
+) -> Float[np.ndarray, "h w 3"]:
     """Random crop of a user's image, perhaps mirrored, slightly out of focus.
 
     Raises:
@@ -39,7 +41,9 @@ def photo_background(path: Path, size: tuple[int, int], rng: np.random.Generator
     rows, cols = max(1, int(height * side)), max(1, int(width * side))
     top = int(rng.integers(image.shape[0] - rows + 1))
     left = int(rng.integers(image.shape[1] - cols + 1))
-    crop = cv2.resize(image[top : top + rows, left : left + cols], (width, height), interpolation=cv2.INTER_AREA)
+    crop = cv2.resize(
+        image[top : top + rows, left : left + cols], (width, height), interpolation=cv2.INTER_AREA
+    )
     if rng.random() < 0.5:
         crop = crop[:, ::-1]
     linear = srgb_to_linear(crop[..., ::-1] / 255.0).astype(np.float32)
@@ -53,7 +57,7 @@ def procedural_background(
     canvas = 192  # drawn small; all of it is out of focus
     painter = {"plain": _plain, "texture": _texture, "outdoor": _outdoor}.get(kind, _room)
     scene = painter(canvas, light, rng)
-    level = _BRIGHTNESS.get(light, 0.25) * np.exp(rng.normal(0, 0.45))
+    level = _BRIGHTNESS.get(light, 0.25) * float(np.exp(rng.normal(0, 0.45)))
     scene = scene * (level / max(float(scene.mean()), 1e-3))
     scene = _defocus(scene.astype(np.float32), rng.uniform(0.004, 0.05) * canvas)
     height, width = size
@@ -92,22 +96,26 @@ def _tint(rng: np.random.Generator, saturation: float = 0.35) -> np.ndarray:
 def _plain(size: int, light: str, rng: np.random.Generator) -> np.ndarray:
     y, x = np.mgrid[0:size, 0:size] / size - 0.5
     fall = 1 + rng.uniform(-0.8, 0.8) * x + rng.uniform(-0.8, 0.8) * y - rng.uniform(0, 1.2) * (x * x + y * y)
-    return np.maximum(fall, 0.05)[..., None] * _tint(rng, 0.2)
+    return np.maximum(fall, 0.05)[..., None] * _tint(rng, 0.18)
 
 
 def _texture(size: int, light: str, rng: np.random.Generator) -> np.ndarray:
     field = _clouds(size, rng, rng.uniform(1.0, 2.0))[..., None]
     other = _clouds(size, rng, 1.6)[..., None]
-    mixed = np.exp(0.5 * field) * _tint(rng, 0.5) + np.exp(0.7 * other) * _tint(rng, 0.5)
+    mixed = np.exp(0.5 * field) * _tint(rng, 0.28) + np.exp(0.7 * other) * _tint(rng, 0.28)
     if rng.random() < 0.3:  # bricks, slats
         y, x = np.mgrid[0:size, 0:size] / size
         turn = rng.uniform(-0.3, 0.3)
-        wave = np.sin((y + turn * x) * rng.uniform(20, 80)) * (0.5 + 0.5 * (np.sin(x * rng.uniform(0, 60)) > -0.9))
+        wave = np.sin((y + turn * x) * rng.uniform(20, 80)) * (
+            0.5 + 0.5 * (np.sin(x * rng.uniform(0, 60)) > -0.9)
+        )
         mixed = mixed * np.exp(0.35 * wave)[..., None]
     return mixed
 
 
-def _boxes(scene: np.ndarray, n: int, rng: np.random.Generator, low: float, glow: float, kelvin: tuple) -> None:
+def _boxes(
+    scene: np.ndarray, n: int, rng: np.random.Generator, low: float, glow: float, kelvin: tuple
+) -> None:
     """Upright boxes of random size; some of them shine."""
     size = scene.shape[0]
     for _ in range(n):
@@ -126,7 +134,7 @@ def _room(size: int, light: str, rng: np.random.Generator) -> np.ndarray:
     scene = np.ascontiguousarray(wall, np.float32)
     floor = int(size * rng.uniform(0.65, 1.1))
     scene[floor:] = 0.3 * _tint(rng, 0.3)
-    _boxes(scene, rng.integers(4, 12), rng, -0.1, 0.18, (2700, 7500))
+    _boxes(scene, int(rng.integers(4, 12)), rng, -0.1, 0.18, (2700, 7500))
     return scene
 
 
@@ -144,5 +152,7 @@ def _outdoor(size: int, light: str, rng: np.random.Generator) -> np.ndarray:
         leaves = np.exp(0.6 * _clouds(size, rng, 0.9))
         scene[trees] = (green * leaves[..., None])[trees]
     if rng.random() < 0.5:
-        _boxes(scene, rng.integers(2, 8), rng, horizon - 0.3, 0.5 if light == "night" else 0.1, (2000, 9000))
+        _boxes(
+            scene, int(rng.integers(2, 8)), rng, horizon - 0.3, 0.5 if light == "night" else 0.1, (2000, 9000)
+        )
     return scene * np.exp(0.15 * _clouds(size, rng, 1.0))[..., None]

@@ -10,10 +10,28 @@ from synthforge.generators.worn import WornMesh
 from synthforge.heads.base import HeadModel
 from synthforge.render.interpolate import vertex_normals
 
-_COLORS = ("1c1d22", "e8e6e1", "2a3a5c", "7a2430", "3f5a45", "8a8f98", "c8b594", "5b4a6e", "b5542e", "4d7ea8", "d7b7be")
+_COLORS = (
+    "1c1d22",
+    "e8e6e1",
+    "2a3a5c",
+    "7a2430",
+    "3f5a45",
+    "8a8f98",
+    "c8b594",
+    "5b4a6e",
+    "b5542e",
+    "4d7ea8",
+    "d7b7be",
+)
 _CLOTH = 0.0045  # m between skin and cloth
 # rings below the shoulder's edge: widening along x and z, drop (m)
-_TORSO = ((1.10, 1.03, 0.012), (1.35, 1.08, 0.035), (1.55, 1.12, 0.075), (1.66, 1.14, 0.14), (1.66, 1.14, 0.50))
+_TORSO = (
+    (1.10, 1.03, 0.012),
+    (1.35, 1.08, 0.035),
+    (1.55, 1.12, 0.075),
+    (1.66, 1.14, 0.14),
+    (1.66, 1.14, 0.50),
+)
 
 
 def dress(
@@ -31,7 +49,11 @@ def dress(
     cloth = skin + _CLOTH * _along(normals, edges, share)
     faces, cloth = _hem(faces, skin, cloth, share)
     albedo = np.tile(np.clip(color, 0.01, 0.8), (len(cloth), 1)).astype(np.float32)
-    return [WornMesh(cloth.astype(np.float32), faces, CLASS_ID["clothing"], albedo, np.zeros_like(albedo), "solid")]
+    return [
+        WornMesh(
+            cloth.astype(np.float32), faces, CLASS_ID["clothing"], albedo, np.zeros_like(albedo), "solid"
+        )
+    ]
 
 
 def _neckline(p: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -81,7 +103,9 @@ def clip_triangles(
     return index.reshape(-1, 3).astype(np.int32), edges, share
 
 
-def _hem(faces: np.ndarray, skin: np.ndarray, cloth: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _hem(
+    faces: np.ndarray, skin: np.ndarray, cloth: np.ndarray, share: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Closes the neckline against the skin and lets the lower border fall as a torso."""
     border = boundary_edges(faces)
     at_neck = (share[border] > 0).all(1)

@@ -72,16 +72,16 @@ def eye_material(
             place, samples.view[at] @ turn, unit(samples.normal[at] @ turn), head.iris_radius[side],
             front, iris_color, pupil, fleck, outward=1.0 if side == 0 else -1.0,
         )  # fmt: skip
-    shade = 1 - 0.75 * contact
+    shade = 1 - 0.62 * contact
     albedo = albedo * shade[:, None] ** np.array([0.9, 1.0, 1.05])
     return Material(
         albedo=albedo.astype(np.float32),
         normal=normal,
-        roughness=np.full(n, 0.12, np.float32),
+        roughness=np.full(n, 0.18, np.float32),
         coat=coat,
-        specular=np.full(n, 0.027, np.float32),
+        specular=np.full(n, 0.045, np.float32),
         scatter=np.full(n, 0.35, np.float32),
-        open=(0.7 * (1 - 0.5 * contact)).astype(np.float32),  # sunk between brow and cheek
+        open=(0.8 * (1 - 0.5 * contact)).astype(np.float32),  # sunk between brow and cheek
     )
 
 
@@ -106,7 +106,7 @@ def _eye_albedo(place, view, normal, iris_radius, front, iris_color, pupil, flec
     iris = iris * (1 - 0.72 * _step(0.80, 1.0, r))[:, None]  # limbal ring
     iris = iris * (1 - 0.98 * _step(pupil_r + 0.05, pupil_r - 0.03, r))[:, None] + 0.003
 
-    sclera = np.asarray(lab_to_linear(np.array([70.0, 2.5, 5.0])))
+    sclera = np.asarray(lab_to_linear(np.array([76.0, 2.5, 5.0])))
     lateral = np.clip(np.abs(place[:, 0]) / 0.011, 0, 1)
     veins = noise(np.ascontiguousarray(place.astype(np.float32)), (0.0016, 0.0005, 0.0016), fleck)[:, 0]
     pink = lateral**2 * (0.18 + 0.22 * _step(0.8, 1.8, veins))
@@ -157,9 +157,7 @@ def _step(low: float, high: float, x: np.ndarray) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def inner_shadow(
-    mask: Bool[np.ndarray, "h w"], sigma: float, down: float
-) -> Float[np.ndarray, "h w"]:
+def inner_shadow(mask: Bool[np.ndarray, "h w"], sigma: float, down: float) -> Float[np.ndarray, "h w"]:
     """Soft shadow that the rim of an opening throws inwards: 0 deep inside `mask`, up to 1 at the rim.
 
     `sigma` and `down` are pixels: the width of the shadow, and how far it is moved down the image.
@@ -174,6 +172,8 @@ def inner_shadow(
     box = np.s_[max(rows[0] - pad, 0) : rows[-1] + pad + 1, max(cols[0] - pad, 0) : cols[-1] + pad + 1]
     inside = cv2.GaussianBlur(mask[box].astype(np.float32), (0, 0), max(sigma, 0.4))
     move = np.array([[1, 0, 0], [0, 1, down]], np.float32)
-    moved = cv2.warpAffine(inside, move, inside.shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.warpAffine(
+        inside, move, inside.shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     out[box] = np.clip(2 * (1 - np.minimum(inside, moved)), 0, 1) ** 1.5
     return out

@@ -206,7 +206,7 @@ class _Grower:
         long = style.top > 0.1
         height = self._height(self.head.canonical.astype(np.float64), style)
         density = np.clip(height / 0.010, 0, 1)
-        at, normal, canonical = self.roots(density, 9000 if long else 12000)
+        at, normal, canonical = self.roots(density, 6500 if long else 9000)
         if not len(at):
             return []
         above = np.maximum(self._height(canonical, style), 0)
@@ -219,9 +219,9 @@ class _Grower:
         )
         if style.fringe:
             length = np.where(self._in_fringe(canonical), self.rng.uniform(0.045, 0.062, len(at)), length)
-        n_segments = (18 if long else 6) + (8 if style.curl else 0)
+        n_segments = (13 if long else 5) + (7 if style.curl else 0)
         paths = self._paths(style, at, normal, canonical, length, n_segments)
-        width = 0.0016 if long else 0.0011
+        width = 0.0021 if long else 0.0013
         strands = self._ribbons(paths, width, self.color, CLASS_ID["hair"])
         return [self._cap(style, height), strands]
 

@@ -1,6 +1,7 @@
 """Light on a sample: an environment all around, and one to three distant lamps."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from synthforge.errors import AssetError
+from synthforge.errors import AssetError, ConfigError
 from synthforge.generators.color import blackbody, srgb_to_linear
 from synthforge.generators.surface import light_view, shadow_lookup
 from synthforge.render.rasterize import rasterize
@@ -92,86 +93,114 @@ def blurred(environment: Float[np.ndarray, "r c 3"], sigma: float) -> Float[np.n
     texel = np.pi / rows
     pad = columns // 2
     wide = np.concatenate([environment[:, -pad:], environment, environment[:, :pad]], 1)
-    out = cv2.GaussianBlur(np.ascontiguousarray(wide, np.float32), (0, 0), sigma / texel, borderType=cv2.BORDER_REPLICATE)
+    out = cv2.GaussianBlur(
+        np.ascontiguousarray(wide, np.float32), (0, 0), sigma / texel, borderType=cv2.BORDER_REPLICATE
+    )
     return np.ascontiguousarray(out[:, pad:-pad])
 
 
 def _direction(azimuth: float, elevation: float) -> np.ndarray:
-    c = math.cos(elevation)
-    return np.array([c * math.sin(azimuth), math.sin(elevation), c * math.cos(azimuth)])
+    """Unit vector; degrees, azimuth from +z towards +x."""
+    a, e = math.radians(azimuth), math.radians(elevation)
+    return np.array([math.cos(e) * math.sin(a), math.sin(e), math.cos(e) * math.cos(a)])
 
 
-def _glow(directions: np.ndarray, centre: np.ndarray, width: float) -> np.ndarray:
-    """Soft patch of light about a direction, 1 at its middle, `width` in radians."""
-    return np.exp((directions @ centre - 1) / width**2)[..., None]
+_Range = tuple[float, float]
+
+
+class _Rig:
+    """Lights being set up around the head: angles in degrees, strengths in multiples of a bright wall."""
+
+    def __init__(self, rng: np.random.Generator):
+        self.rng = rng
+        self.directions = env_directions(*ENV_SIZE).astype(np.float64)
+        self.up = self.directions[..., 1:2]
+        self.environment = np.zeros((*ENV_SIZE, 3))
+        self.lamps: list[Lamp] = []
+
+    def lamp(self, azimuth: float, elevation: float, kelvin: float, strength: float, softness: float) -> None:
+        tint = blackbody(kelvin) * np.exp(self.rng.normal(0, 0.04, 3))
+        direction = _direction(azimuth, elevation).astype(np.float32)
+        self.lamps.append(Lamp(direction, (strength * tint).astype(np.float32), float(softness)))
+
+    def glow(self, azimuth: float, elevation: float, width: float, kelvin: float, strength: float) -> None:
+        """Soft patch of light, `width` in radians."""
+        away = self.directions @ _direction(azimuth, elevation) - 1
+        self.environment += np.exp(away / width**2)[..., None] * strength * blackbody(kelvin)
+
+    def patches(self, n: int, kelvin: _Range, strength: float, width: _Range) -> None:
+        for _ in range(n):
+            azimuth, elevation = self.rng.uniform(-180, 180), self.rng.uniform(-30, 70)
+            glow = strength * self.rng.uniform(0.3, 1.7)
+            self.glow(azimuth, elevation, self.rng.uniform(*width), self.rng.uniform(*kelvin), glow)
+
+    def sky(self, above: np.ndarray, horizon: np.ndarray, ground: np.ndarray) -> None:
+        blend = np.clip(self.up, 0, 1) ** 0.6
+        below = ground * (1 - 0.4 * np.clip(-self.up, 0, 1))
+        self.environment += np.where(self.up > 0, horizon + blend * (above - horizon), below)
+
+
+def _day(rig: _Rig, u: Callable[..., float], side: float) -> None:
+    sun = float(rig.rng.choice([0.0, 1.0, 2.2, 3.5], p=[0.3, 0.25, 0.25, 0.2])) * u(0.8, 1.2)
+    ground = np.array([0.20, 0.19, 0.15]) * np.exp(rig.rng.normal(0, 0.25, 3)) * (1 + sun * 0.5)
+    rig.sky(blackbody(u(7500, 14000)) * u(0.5, 1.0), blackbody(u(5800, 8000)), ground)
+    if sun > 0:
+        rig.lamp(side * abs(rig.rng.normal(0, 60)), u(20, 65), u(4800, 6000), sun * math.pi, 0.004)
+    rig.patches(3, (5000, 9000), 0.5, (0.25, 0.6))
+
+
+def _evening(rig: _Rig, u: Callable[..., float], side: float) -> None:
+    rig.sky(blackbody(u(8000, 15000)) * 0.25, blackbody(u(2600, 5000)) * 0.5, np.array([0.10, 0.08, 0.07]))
+    rig.lamp(side * abs(rig.rng.normal(20, 50)), u(3, 22), u(2300, 4000), u(0.8, 3.0), 0.006)
+    rig.patches(3, (2200, 9000), 0.4, (0.2, 0.5))
+
+
+def _night(rig: _Rig, u: Callable[..., float], side: float) -> None:
+    rig.environment += 0.10 * np.exp(rig.rng.normal(0, 0.35, 3)) * (1 + 0.5 * rig.up)
+    rig.patches(5, (1900, 12000), 0.8, (0.08, 0.25))
+    if u(0, 1) < 0.45:  # flash next to the lens
+        rig.lamp(rig.rng.normal(0, 6), u(-2, 12), 5800.0, 2.2, 0.002)
+    else:
+        street = float(rig.rng.choice([2000.0, 2700.0, 4200.0, 6500.0]))
+        rig.lamp(side * abs(rig.rng.normal(25, 35)), u(5, 60), street, 1.6, 0.006)
+        rig.lamp(-side * u(40, 130), u(0, 40), u(1800, 15000), u(0.2, 1.0), 0.01)
+
+
+def _studio(rig: _Rig, u: Callable[..., float], side: float) -> None:
+    kelvin = u(4600, 6600)
+    rig.environment += u(0.04, 0.5) * blackbody(kelvin) * (1 + 0.3 * rig.up)
+    azimuth, elevation = side * u(5, 75), u(5, 55)
+    rig.lamp(azimuth, elevation, kelvin, u(1.5, 3.0), u(0.004, 0.014))
+    rig.lamp(-side * u(30, 80), u(-10, 35), kelvin * u(0.9, 1.1), u(0.1, 0.9), 0.02)
+    rig.lamp(-side * u(110, 165), u(10, 50), kelvin, u(0.0, 2.0), 0.01)
+    rig.glow(azimuth, elevation, u(0.15, 0.4), kelvin, u(0.5, 3.0))
+
+
+def _indoor(rig: _Rig, u: Callable[..., float], side: float) -> None:
+    wall = np.clip(np.array([0.36, 0.32, 0.26]) * np.exp(rig.rng.normal(0, 0.2, 3)), 0.05, 0.8)
+    rig.environment += wall * u(0.5, 1.0) * (1 + 0.25 * rig.up)
+    rig.patches(4, (2700, 6500), 1.0, (0.15, 0.45))
+    if u(0, 1) < 0.6:  # a window to the side
+        azimuth, elevation = side * u(15, 100), u(0, 35)
+        rig.glow(azimuth, elevation, 0.35, u(5500, 8000), u(1, 4))
+        rig.lamp(azimuth, elevation, u(5500, 7500), u(0.3, 1.8), 0.015)
+    rig.lamp(rig.rng.normal(0, 50), u(35, 75), u(2700, 4500), u(0.3, 1.5), 0.012)
+
+
+_SETTINGS = {"day": _day, "evening": _evening, "night": _night, "studio": _studio, "indoor": _indoor}
 
 
 def procedural_lighting(kind: str, rng: np.random.Generator) -> Lighting:
-    """Random light of one kind: day, evening, night, studio or indoor."""
-    directions = env_directions(*ENV_SIZE).astype(np.float64)
-    up = directions[..., 1:2]
-    env = np.zeros((*ENV_SIZE, 3))
-    lamps: list[Lamp] = []
+    """Random light of one kind.
 
-    def lamp(azimuth_deg: float, elevation_deg: float, kelvin: float, strength: float, softness: float) -> None:
-        d = _direction(math.radians(azimuth_deg), math.radians(elevation_deg))
-        tint = blackbody(kelvin) * np.exp(rng.normal(0, 0.04, 3))
-        lamps.append(Lamp(d.astype(np.float32), (strength * tint).astype(np.float32), softness))
-
-    def patches(n: int, kelvin: tuple[float, float], strength: float, width: tuple[float, float]) -> None:
-        nonlocal env
-        for _ in range(n):
-            centre = _direction(rng.uniform(-np.pi, np.pi), rng.uniform(-0.5, 1.2))
-            env = env + _glow(directions, centre, rng.uniform(*width)) * (
-                strength * rng.uniform(0.3, 1.7) * blackbody(rng.uniform(*kelvin))
-            )
-
-    def sky(above: np.ndarray, horizon: np.ndarray, ground: np.ndarray) -> None:
-        nonlocal env
-        blend = np.clip(up, 0, 1) ** 0.6
-        env = env + np.where(up > 0, horizon * (1 - blend) + above * blend, ground * (1 - 0.4 * np.clip(-up, 0, 1)))
-
-    side = float(rng.choice([-1.0, 1.0]))
-    if kind == "day":
-        sun = rng.choice([0.0, 1.0, 2.2, 3.5], p=[0.3, 0.25, 0.25, 0.2]) * rng.uniform(0.8, 1.2)
-        ground = np.array([0.20, 0.19, 0.15]) * np.exp(rng.normal(0, 0.25, 3)) * (1 + sun * 0.5)
-        sky(blackbody(rng.uniform(7500, 14000)) * rng.uniform(0.5, 1.0), blackbody(rng.uniform(5800, 8000)), ground)
-        if sun > 0:
-            lamp(side * abs(rng.normal(0, 60)), rng.uniform(20, 65), rng.uniform(4800, 6000), sun * np.pi, 0.004)
-        patches(3, (5000, 9000), 0.5, (0.25, 0.6))
-    elif kind == "evening":
-        sky(blackbody(rng.uniform(8000, 15000)) * 0.25, blackbody(rng.uniform(2600, 5000)) * 0.5, np.array([0.10, 0.08, 0.07]))
-        lamp(side * abs(rng.normal(20, 50)), rng.uniform(3, 22), rng.uniform(2300, 4000), rng.uniform(0.8, 3.0), 0.006)
-        patches(3, (2200, 9000), 0.4, (0.2, 0.5))
-    elif kind == "night":
-        tint = np.exp(rng.normal(0, 0.35, 3))
-        env = env + 0.10 * tint * (1 + 0.5 * up)
-        patches(5, (1900, 12000), 0.8, (0.08, 0.25))
-        if rng.random() < 0.45:  # flash next to the lens
-            lamp(rng.normal(0, 6), rng.uniform(-2, 12), 5800, 2.2, 0.002)
-        else:
-            lamp(side * abs(rng.normal(25, 35)), rng.uniform(5, 60), rng.choice([2000, 2700, 4200, 6500]), 1.6, 0.006)
-            lamp(-side * rng.uniform(40, 130), rng.uniform(0, 40), rng.uniform(1800, 15000), rng.uniform(0.2, 1.0), 0.01)
-    elif kind == "studio":
-        kelvin = rng.uniform(4600, 6600)
-        env = env + rng.uniform(0.04, 0.5) * blackbody(kelvin) * (1 + 0.3 * up)
-        azimuth, elevation = side * rng.uniform(5, 75), rng.uniform(5, 55)
-        lamp(azimuth, elevation, kelvin, rng.uniform(1.5, 3.0), rng.uniform(0.004, 0.014))
-        lamp(-side * rng.uniform(30, 80), rng.uniform(-10, 35), kelvin * rng.uniform(0.9, 1.1), rng.uniform(0.1, 0.9), 0.02)
-        lamp(-side * rng.uniform(110, 165), rng.uniform(10, 50), kelvin, rng.uniform(0.0, 2.0), 0.01)
-        box = _glow(directions, _direction(math.radians(azimuth), math.radians(elevation)), rng.uniform(0.15, 0.4))
-        env = env + box * rng.uniform(0.5, 3.0) * blackbody(kelvin)
-    else:  # indoor
-        wall = np.clip(np.array([0.36, 0.32, 0.26]) * np.exp(rng.normal(0, 0.2, 3)), 0.05, 0.8)
-        env = env + wall * rng.uniform(0.5, 1.0) * (1 + 0.25 * up)
-        patches(4, (2700, 6500), 1.0, (0.15, 0.45))
-        if rng.random() < 0.6:  # a window to the side
-            azimuth, elevation = side * rng.uniform(15, 100), rng.uniform(0, 35)
-            centre = _direction(math.radians(azimuth), math.radians(elevation))
-            env = env + _glow(directions, centre, 0.35) * blackbody(rng.uniform(5500, 8000)) * rng.uniform(1, 4)
-            lamp(azimuth, elevation, rng.uniform(5500, 7500), rng.uniform(0.3, 1.8), 0.015)
-        lamp(rng.normal(0, 50), rng.uniform(35, 75), rng.uniform(2700, 4500), rng.uniform(0.3, 1.5), 0.012)
-    return Lighting(env.astype(np.float32), tuple(lamps))
+    Raises:
+        ConfigError: `kind` is not one of day, evening, night, studio, indoor.
+    """
+    if kind not in _SETTINGS:
+        raise ConfigError(f"unknown light {kind!r}", where="light", fix=f"use one of: {', '.join(_SETTINGS)}")
+    rig = _Rig(rng)
+    _SETTINGS[kind](rig, rng.uniform, float(rng.choice([-1.0, 1.0])))
+    return Lighting(rig.environment.astype(np.float32), tuple(rig.lamps))
 
 
 def image_lighting(path: Path, rng: np.random.Generator) -> Lighting:
@@ -189,14 +218,18 @@ def image_lighting(path: Path, rng: np.random.Generator) -> Lighting:
     direction = (env_directions(*ENV_SIZE) * weight[..., None])[bright].sum(0)
     direction /= np.linalg.norm(direction) + 1e-9
     dim = np.where(bright[..., None], np.median(env, (0, 1)), env)
-    return Lighting(dim.astype(np.float32), (Lamp(direction.astype(np.float32), color.astype(np.float32), 0.006),))
+    return Lighting(
+        dim.astype(np.float32), (Lamp(direction.astype(np.float32), color.astype(np.float32), 0.006),)
+    )
 
 
 @lru_cache(maxsize=16)
 def _read_environment(path: Path) -> np.ndarray:
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED | cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     if image is None or image.ndim != 3:
-        raise AssetError("cannot be read as a colour image", where=str(path), fix="use .hdr, .exr, .png or .jpg")
+        raise AssetError(
+            "cannot be read as a colour image", where=str(path), fix="use .hdr, .exr, .png or .jpg"
+        )
     rgb = image[..., 2::-1]
     linear = srgb_to_linear(rgb / 255.0) if image.dtype == np.uint8 else rgb
     small = cv2.resize(np.ascontiguousarray(linear, np.float32), ENV_SIZE[::-1], interpolation=cv2.INTER_AREA)

@@ -12,8 +12,15 @@ from synthforge.generators.background import image_files, photo_background, proc
 from synthforge.generators.clothes import dress
 from synthforge.generators.color import LUMINANCE
 from synthforge.generators.eyes import eye_material, inner_shadow, mouth_material
+from synthforge.generators.glasses import spectacles
 from synthforge.generators.hair import grow_hair
-from synthforge.generators.light import Lighting, env_radiance, image_lighting, lamp_shadow, procedural_lighting
+from synthforge.generators.light import (
+    Lighting,
+    env_radiance,
+    image_lighting,
+    lamp_shadow,
+    procedural_lighting,
+)
 from synthforge.generators.noise import bilinear
 from synthforge.generators.post import develop
 from synthforge.generators.shade import Material, Samples, shade, shade_hair, solid_material, unit
@@ -28,7 +35,11 @@ from synthforge.scene.cameras import project, scaled
 from synthforge.types import Fragments, Mesh, Render, SceneParams
 
 _EXPOSED = {"day": 0.80, "evening": 0.55, "night": 0.38, "studio": 0.75, "indoor": 0.62}
-_KIND = {name: "eye" for name in EYE_PARTS} | {name: "mouth" for name in MOUTH_PARTS} | {"hair": "hair", "solid": "solid"}
+_KIND = (
+    {name: "eye" for name in EYE_PARTS}
+    | {name: "mouth" for name in MOUTH_PARTS}
+    | {"hair": "hair", "solid": "solid"}
+)
 _BALANCED = 0.65  # share of the light's tint that the camera takes away
 
 
@@ -45,10 +56,14 @@ class RasterGenerator:
 
     name = "raster"
 
-    def __init__(self, supersample: int = 2, backgrounds: Path | None = None, environments: Path | None = None):
+    def __init__(
+        self, supersample: int = 2, backgrounds: Path | None = None, environments: Path | None = None
+    ):
         self.supersample = supersample
         self._backgrounds = image_files(backgrounds) if backgrounds else []
-        self._environments = image_files(environments, (".hdr", ".exr", ".png", ".jpg")) if environments else []
+        self._environments = (
+            image_files(environments, (".hdr", ".exr", ".png", ".jpg")) if environments else []
+        )
 
     def render(self, head: HeadModel, params: SceneParams, vertices: Float[np.ndarray, "v 3"]) -> Render:
         """Image of `head` with posed `vertices` (metres, world frame) seen by `params.camera`."""
@@ -58,7 +73,11 @@ class RasterGenerator:
             return sample_rng(params.seed, params.index, stream)
 
         surface = head_surface(head)
-        worn = [*dress(head, surface, vertices, rng("clothes")), *grow_hair(head, params, vertices)]
+        worn = [
+            *dress(head, surface, vertices, rng("clothes")),
+            *spectacles(head, vertices, str(attributes.get("eyeglasses", "none")), rng("eyeglasses")),
+            *grow_hair(head, params, vertices),
+        ]
         mesh = append_worn(head.mesh(vertices), worn)
         light = str(attributes.get("light", "day"))
         if self._environments:
@@ -198,7 +217,9 @@ class _Scene:
 
     def _mouth(self, samples: Samples, rng: np.random.Generator) -> Material:
         lip_front = float(self.head.landmarks(self.head.canonical)[[62, 66], 2].mean())
-        return mouth_material(self.head, samples, self._rim_shadow("mouth", 0.0015, 0.0015)[samples.where], lip_front)
+        return mouth_material(
+            self.head, samples, self._rim_shadow("mouth", 0.0015, 0.0015)[samples.where], lip_front
+        )
 
     def _solid(self, samples: Samples, rng: np.random.Generator) -> Material:
         return solid_material(samples, self._worn_values("albedo", samples))
@@ -240,13 +261,17 @@ def _exposure(illumination: np.ndarray, params: SceneParams, light: str) -> Floa
     color = illumination.mean(0)
     level = illumination @ LUMINANCE
     mean = float(np.sqrt(level.mean() * np.quantile(level, 0.8)))
-    wanted = 1.5 * _EXPOSED.get(light, 0.7) * (1 + 0.05 * (float(params.attributes.get("skin_tone", 4.0)) - 4))
+    wanted = (
+        1.5 * _EXPOSED.get(light, 0.7) * (1 + 0.07 * (float(params.attributes.get("skin_tone", 4.0)) - 4))
+    )
     balance = (color / (color @ LUMINANCE)) ** -_BALANCED
     gain = wanted / max(mean, 1e-4) * 2.0 ** float(params.attributes.get("exposure", 0.0))
     return (gain * balance).astype(np.float32)
 
 
-def _composite(linear: np.ndarray, where: np.ndarray, shape: tuple[int, int], behind: np.ndarray, factor: int) -> np.ndarray:
+def _composite(
+    linear: np.ndarray, where: np.ndarray, shape: tuple[int, int], behind: np.ndarray, factor: int
+) -> np.ndarray:
     """Average of each pixel's samples, the background standing in where nothing covers."""
     height, width = behind.shape[:2]
     canvas = np.zeros((shape[0] * shape[1], 4), np.float32)

@@ -35,8 +35,9 @@ class Samples:
 @dataclass(frozen=True)
 class Material:
     """Per sample: linear RGB `albedo`; shading `normal`; `roughness` (GGX alpha) of the main lobe;
-    `coat` share of a second lobe, less than half as rough; `specular` reflectance at normal incidence; `scatter` 0-1, how
-    much light bleeds under the surface as in skin; `open`, share of the environment that is seen."""
+    `coat` share of a second lobe, less than half as rough; `specular` reflectance at normal
+    incidence; `scatter` 0-1, how much light bleeds under the surface as in skin; `open`, share of
+    the environment that is seen."""
 
     albedo: Float[np.ndarray, "n 3"]
     normal: Float[np.ndarray, "n 3"]
@@ -144,7 +145,9 @@ def _shade(albedo, normal, roughness, coat, specular, scatter, open_, view, shad
             )
             mirrored = env[row, column, c] * (one - wet) + env[row, column, 3 + c] * wet
             diffuse = max(e, np.float32(0)) * _bleed(open_[i], s * bleed[c])
-            out[i, c] = albedo[i, c] * diffuse * np.float32(1 / np.pi) + fresnel * mirrored * open_[i] * open_[i]
+            out[i, c] = (
+                albedo[i, c] * diffuse * np.float32(1 / np.pi) + fresnel * mirrored * open_[i] * open_[i]
+            )
         for k in range(lamps.shape[0]):
             lx, ly, lz = lamps[k, 0], lamps[k, 1], lamps[k, 2]
             nl = x * lx + y * ly + z * lz
@@ -153,7 +156,9 @@ def _shade(albedo, normal, roughness, coat, specular, scatter, open_, view, shad
             if nl > 0:
                 hx, hy, hz = lx + vx, ly + vy, lz + vz
                 nh = min((x * hx + y * hy + z * hz) / np.sqrt(hx * hx + hy * hy + hz * hz), one)
-                lobe = (one - wet) * _ggx(rough, nh, nl, nv) + wet * _ggx(np.float32(0.45) * rough, nh, nl, nv)
+                lobe = (one - wet) * _ggx(rough, nh, nl, nv) + wet * _ggx(
+                    np.float32(0.45) * rough, nh, nl, nv
+                )
                 gloss = fresnel * lobe * nl * reach
             for c in range(3):
                 w = wrap[c] * s
@@ -168,7 +173,7 @@ def solid_material(samples: Samples, albedo: Float[np.ndarray, "n 3"]) -> Materi
     cloth = samples.class_id == CLASS_ID["clothing"]
     weave = noise(samples.canonical, 0.0016, np.zeros(3, np.float32))
     folds = noise(samples.canonical, (0.012, 0.03, 0.012), np.zeros(3, np.float32))
-    ripple = np.where(cloth[:, None], 0.10 * weave[:, :3] + 0.22 * folds[:, :3], 0)
+    ripple = np.where(cloth[:, None], 0.04 * weave[:, :3] + 0.10 * folds[:, :3], 0)
     return Material(
         albedo=(albedo * np.exp(np.where(cloth, 0.08 * weave[:, 3], 0))[:, None]).astype(np.float32),
         normal=unit(samples.normal + ripple),

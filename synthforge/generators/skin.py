@@ -137,13 +137,14 @@ def skin_material(
     melanin = 0.035 * coarse[:, 1] + 0.05 * fine[:, 1] + fold + 1.3 * nostril
     melanin += np.exp(-((bag / 1.5) ** 2)) * (0.05 + 0.25 * old)
     if look.freckles > 0.02:
-        spots = noise(p, 0.0019, shift + 13)[:, 0] + 0.5 * coarse[:, 2]
+        spots = noise(p, 0.0008, shift + 13)[:, 0] + 0.5 * coarse[:, 2]
         region = np.clip(cheek + 0.6 * t_zone, 0.12, 1)
         melanin += 0.9 * look.freckles * region * _step(1.1, 2.0, spots + 0.6 * look.freckles)
     melanin += _moles(p, rng)
     if old > 0.1:
         at = np.flatnonzero((p[:, 2] > 0.02) & (p[:, 1] > 0))
-        melanin[at] += 0.5 * old * (_forehead_lines(p[at], coarse[at, 3]) + _crows_feet(p[at], coarse[at, 3]))
+        wander = coarse[at, 3]
+        melanin[at] += 0.32 * old * (_forehead_lines(p[at], wander) + _crows_feet(p[at], wander))
     albedo = base * np.exp(-(blood[:, None] * _BLOOD + melanin[:, None] * _MELANIN))
 
     lips = np.clip(masks[:, 0] + masks[:, 1], 0, 1)
@@ -182,14 +183,16 @@ def _moles(p: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     for _ in range(rng.poisson(1.2)):
         x, y, radius = rng.uniform(-0.06, 0.06), rng.uniform(-0.09, 0.08), rng.uniform(0.0006, 0.0014)
         depth = rng.uniform(0.5, 1.4)
-        at = np.flatnonzero((np.abs(p[:, 0] - x) < 2 * radius) & (np.abs(p[:, 1] - y) < 2 * radius) & (p[:, 2] > 0.03))
+        at = np.flatnonzero(
+            (np.abs(p[:, 0] - x) < 2 * radius) & (np.abs(p[:, 1] - y) < 2 * radius) & (p[:, 2] > 0.03)
+        )
         out[at] += depth * _step(1.6, 0.7, np.hypot(p[at, 0] - x, p[at, 1] - y) / radius)
     return out
 
 
 def _forehead_lines(p: np.ndarray, wander: np.ndarray) -> np.ndarray:
     x, y = p[:, 0] * 1000, p[:, 1] * 1000
-    phase = (y - 58 - 0.004 * x**2 * -1 + 1.2 * wander) / 8.5
+    phase = (y - 58 + 0.004 * x**2 + 1.2 * wander) / 8.5
     line = np.exp(-(((phase - np.round(phase)) * 8.5 / 0.9) ** 2))
     return 0.55 * line * _step(52, 58, y) * _step(90, 82, y) * _step(46, 30, np.abs(x))
 
@@ -222,8 +225,11 @@ def _beard(albedo, look, p, weight, fine, shift):  # noqa: ANN001, ANN202
     """Stubble as a cast with grains; longer styles as short strands running down."""
     at = np.flatnonzero(weight > 0.02)
     strands = noise(p[at], (0.00045, 0.0028, 0.0009), shift + 29)
-    cover = weight[at] * (0.8 + 0.35 * fine[at, 2])
-    under = np.maximum(look.hair, 0.03) * np.array([0.9, 1.0, 1.15], np.float32) * np.ones_like(strands[:, :3])
+    bristle = noise(p[at], 0.00028, shift + 31)[:, 0]
+    cover = weight[at] * (0.8 + 0.10 * fine[at, 2] + 0.35 * bristle)
+    under = (
+        np.maximum(look.hair, 0.03) * np.array([0.95, 1.0, 1.06], np.float32) * np.ones_like(strands[:, :3])
+    )
     if look.facial_hair not in ("none", "stubble"):
         long = _step(0.25, 0.75, weight[at] + 0.10 * strands[:, 1])
         thick = (0.72 + 0.16 * strands[:, 0]) * (0.6 if look.grown else 1.0)
@@ -237,7 +243,9 @@ def _beard(albedo, look, p, weight, fine, shift):  # noqa: ANN001, ANN202
 
 def _brow_chart(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Place along the brow (from the head outwards) and height, metres."""
-    along = np.interp(np.abs(p[:, 0]), [0.0, 0.0115, 0.030, 0.041, 0.058, 0.070], [-0.012, 0, 0.0192, 0.0322, 0.0555, 0.075])
+    along = np.interp(
+        np.abs(p[:, 0]), [0.0, 0.0115, 0.030, 0.041, 0.058, 0.070], [-0.012, 0, 0.0192, 0.0322, 0.0555, 0.075]
+    )
     return along, p[:, 1]
 
 
@@ -261,7 +269,15 @@ def _brow_strokes(look: Look, rng: np.random.Generator) -> np.ndarray:
         ends[..., 0] += 0.006 / _BROW_TEXEL
         ends[..., 1] = rows - ends[..., 1]
         for k, strength in ((0, 150), (1, 210), (2, 255)):
-            cv2.polylines(out[side], list(np.round(ends[k::3] * 16).astype(np.int32)), False, strength, 1, cv2.LINE_AA, 4)
+            cv2.polylines(
+                out[side],
+                list(np.round(ends[k::3] * 16).astype(np.int32)),
+                False,
+                strength,
+                1,
+                cv2.LINE_AA,
+                4,
+            )
     return out.astype(np.float32) / 255
 
 
@@ -280,7 +296,9 @@ def _brows(albedo, look, p, mask, rng):  # noqa: ANN001, ANN202
         if chosen.any():
             cover[chosen] = bilinear(soft[side][..., None], column[chosen], row[chosen])[:, 0]
     edge = 0.50 - 0.30 * look.brow_thickness
-    band = _step(edge, edge + 0.75, mask[at]) * np.interp(along, [-0.003, 0.006, 0.05, 0.06], [0.35, 1.0, 0.9, 0.5])
+    band = _step(edge, edge + 0.75, mask[at]) * np.interp(
+        along, [-0.003, 0.006, 0.05, 0.06], [0.35, 1.0, 0.9, 0.5]
+    )
     cover = np.clip(band * (0.12 + 0.45 * look.brow_density + 0.85 * cover), 0, 0.93)[:, None]
     color = np.minimum(look.hair * 0.75, 0.2)
     albedo[at] = albedo[at] * (1 - cover) + cover * color
@@ -298,7 +316,9 @@ def _lashes(albedo, look, p, surface):  # noqa: ANN001, ANN202
         q = p[near]
         at = near[(q[:, 0] > low[0]) & (q[:, 0] < high[0]) & (q[:, 1] > low[1]) & (q[:, 1] < high[1])]
         d, t = nearest_on_polyline(p[at], line)
-        width = (0.0013 + 0.0009 * liner if upper else 0.0007 + 0.0006 * liner) * np.interp(t, [0, 0.25, 0.8, 1], [0.4, 0.9, 1.2, 0.8])
+        width = (0.0013 + 0.0009 * liner if upper else 0.0007 + 0.0006 * liner) * np.interp(
+            t, [0, 0.25, 0.8, 1], [0.4, 0.9, 1.2, 0.8]
+        )
         strength = (0.92 if upper else 0.45) + 0.12 * liner
         cover = (strength * np.exp(-((d / width) ** 2)))[:, None]
         albedo[at] += cover * (hair - albedo[at])

@@ -21,6 +21,7 @@ from synthforge.render.rasterize import rasterize
 
 N_DIRECTIONS = 96
 _MAP_SIZE = 192  # texels of a visibility map across the head
+_FAR = 50.0  # m to a light's map: so far that the rasterizer's perspective vanishes
 _SOFT_MM = 1.0  # width of the blur that softens painted borders
 EYE_PARTS = ("left_eyeball", "right_eyeball")
 MOUTH_PARTS = ("upper_teeth", "lower_teeth", "upper_gum", "lower_gum", "tongue", "mouth_bag")
@@ -65,9 +66,14 @@ def _build(head: HeadModel) -> HeadSurface:
     directions = fibonacci_sphere(N_DIRECTIONS)
     open_weight = np.maximum(vertex_normals(rest, head.faces) @ directions.T, 0).astype(np.float32)
     seen = np.stack([_visible_from(rest, head.faces, d) for d in directions], 1)
+    fields = region_fields(head.canonical * 1000.0)
+    for hollow in ("nostril", "eye_socket"):  # where the head has such parts
+        if hollow in head.part_names:
+            inner = head.faces[head.face_part == head.part_names.index(hollow)]
+            fields["nostril"][np.unique(inner)] = 0.8 if hollow == "nostril" else 0.25
     return HeadSurface(
         skin=skin,
-        fields=region_fields(head.canonical * 1000.0),
+        fields=fields,
         masks=_soft_masks(head),
         directions=directions,
         light_weight=open_weight * seen,
@@ -92,7 +98,7 @@ def light_view(
     """Orthographic map of `size` texels that shows all vertices from `direction` (towards the light).
 
     Returns turn, shift, texel: a point p (m) is at `p @ turn + shift`, x and y in texels and depth
-    in metres with 1 m at the middle of the vertices; `texel` is metres per texel.
+    in metres with `_FAR` at the middle of the vertices; `texel` is metres per texel.
     """
     helper = np.array([0.0, 1.0, 0.0]) if abs(direction[1]) < 0.9 else np.array([1.0, 0.0, 0.0])
     right = np.cross(helper, direction)
@@ -102,7 +108,7 @@ def light_view(
     low, high = seen.min(1), seen.max(1)
     texel = float((high - low)[:2].max()) / (size - 4)
     scale = np.array([1 / texel, 1 / texel, 1], np.float32)
-    shift = np.array([2, 2, 1], np.float32) - np.append(low[:2], 0.5 * (low[2] + high[2])) * scale
+    shift = np.array([2, 2, _FAR], np.float32) - np.append(low[:2], 0.5 * (low[2] + high[2])) * scale
     return frame * scale, shift.astype(np.float32), texel
 
 
@@ -171,7 +177,9 @@ def _step(low: float, high: float, x: np.ndarray) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def polyline_distance(points: Float[np.ndarray, "n 3"], line: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, " n"]:
+def polyline_distance(
+    points: Float[np.ndarray, "n 3"], line: Float[np.ndarray, "k 3"]
+) -> Float[np.ndarray, " n"]:
     """Distance of points to a polyline."""
     best = np.full(len(points), np.inf)
     for a, b in zip(line[:-1], line[1:], strict=True):
@@ -185,12 +193,12 @@ def region_fields(p: Float[np.ndarray, "v 3"]) -> dict[str, Float[np.ndarray, " 
     x, y, z = np.abs(p[:, 0]), p[:, 1], p[:, 2]
     folded = np.stack([x, y, z], -1)
     front = _step(-10, 20, z)
-    nasolabial = np.array([[19, -12, 92], [25, -20, 90], [32.5, -29, 88], [36, -40, 85], [37, -50, 83]])
+    nasolabial = np.array([[19.0, -12, 92], [25, -20, 90], [32.5, -29, 88], [36, -40, 85], [37, -50, 83]])
     lid_crease = np.array([[18, 25, 82], [24, 30.5, 84], [31.5, 32.5, 84.5], [40, 31, 82], [47, 26, 76]])
-    bag = np.array([[19, 14, 84], [26, 10, 84], [34, 9, 82], [42, 12, 78]])
+    bag = np.array([[19.0, 14, 84], [26, 10, 84], [34, 9, 82], [42, 12, 78]])
     cheek_line = np.interp(x, [26, 36, 55, 72], [-34, -40, -32, -10])  # upper border of the beard
     beard = _step(4, -4, y - cheek_line) * _step(-14, 2, z) * _step(-118, -104, y - 0.1 * (70 - z))
-    upper_lip = _step(-23, -30, y) * _step(-54, -45, y) * _step(37, 25, x + 0.5 * (y + 40)) * _step(70, 80, z)
+    upper_lip = _step(-23, -30, y) * _step(-50, -43, y) * _step(37, 25, x + 0.5 * (y + 40)) * _step(70, 80, z)
     philtrum = 1 - 0.8 * np.exp(-0.5 * ((x / 2.0) ** 2 + ((y + 29) / 4) ** 2))
     chin = _step(24, 18, x) * _step(-55, -59, y) * _step(-104, -96, y) * _step(60, 75, z)
     bare = np.exp(-0.5 * (((x - 13) / 5) ** 2 + ((y + 60) / 3) ** 2))  # beside the soul patch

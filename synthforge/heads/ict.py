@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.spatial.transform import Rotation
 
 from synthforge.assets_store import asset_path, require_asset
 from synthforge.conventions import CLASS_ID
@@ -18,7 +19,14 @@ from synthforge.errors import AssetError
 from synthforge.heads.base import HeadModel, surface_points
 from synthforge.heads.canonical import canonical_coordinates, canonical_points, inside_points
 from synthforge.heads.ibug import contour_stations, ibug_landmarks
-from synthforge.heads.ict_labels import IctMesh, atlas, class_map, skinning_weights, vertex_loops
+from synthforge.heads.ict_labels import (
+    IctMesh,
+    atlas,
+    class_map,
+    skinning_weights,
+    uv_radius,
+    vertex_loops,
+)
 from synthforge.heads.ict_source import EXPRESSIONS, GEOMETRY, IctSource, read_ict
 from synthforge.heads.surface import nearest_on_surface
 
@@ -26,7 +34,7 @@ from synthforge.heads.surface import nearest_on_surface
 # canonical_points.json (they lie within 0.4 mm of the moved skin; they are rounded to 0.5 mm).
 SHIFT = np.array([0.0, -0.01250, -0.01227])
 CONVERSION = 1  # raised whenever `convert_ict` gives other arrays, so that stores are refreshed
-IRIS_RADIUS = 0.0059  # metres; the limbus on the sclera's own uv is a circle of radius 0.110
+LIMBUS_UV, IRIS_RADIUS = 0.110, 0.0059  # the limbus: radius in the sclera's own uv tile, and in metres
 _PARTS = (
     "skin", "mouth_socket", "eye_socket", "left_eyeball", "right_eyeball", "upper_teeth", "lower_teeth",
     "upper_gum", "lower_gum", "tongue",
@@ -119,6 +127,7 @@ def convert_ict(source: IctSource) -> dict[str, np.ndarray]:
     shape_deltas = source.identities[:, kept] * 0.01
     loops = {name: new_index[loop] for name, loop in vertex_loops(source).items()}
     joints, joint_shape_deltas, eye_radius = _joints(mesh, shape_deltas)
+    _look_ahead(mesh, shape_deltas, joints, joint_shape_deltas)
     points, skin = _named_points(mesh), mesh.faces_of("face", "head_and_neck")
     landmarks = ibug_landmarks(mesh.vertices, faces, loops, points, skin)
     contour = contour_stations(mesh.vertices, faces, points, skin)
@@ -180,15 +189,16 @@ def _named_points(mesh: IctMesh) -> dict[str, Float[np.ndarray, " 3"]]:
     return points | dict(zip(outside, surface_points(mesh.vertices, mesh.faces, *where), strict=True))
 
 
-def _sphere(points: Float[np.ndarray, "*b n 3"]) -> tuple[np.ndarray, np.ndarray]:
-    """Least-squares spheres: |p|^2 = 2 p.c + (r^2 - |c|^2) is linear in centre and constant."""
-    middle = points.mean(-2, keepdims=True)
+def _sphere(
+    points: Float[np.ndarray, "b n 3"],
+) -> tuple[Float[np.ndarray, "b 3"], Float[np.ndarray, " b"]]:
+    """Centres and radii of least-squares spheres: |p|^2 = 2 p.c + (r^2 - |c|^2) is linear in what is sought."""
+    middle = points.mean(1, keepdims=True)
     p = points - middle
     design = np.concatenate([2 * p, np.ones_like(p[..., :1])], -1)
-    solution = np.linalg.pinv(design) @ (p**2).sum(-1)[..., None]
-    centre = solution[..., :3, 0]
-    radius = np.sqrt(solution[..., 3, 0] + (centre**2).sum(-1))
-    return centre + middle[..., 0, :], radius
+    solution = (np.linalg.pinv(design) @ (p**2).sum(-1)[..., None])[..., 0]
+    centre = solution[:, :3]
+    return centre + middle[:, 0], np.sqrt(solution[:, 3] + (centre**2).sum(-1))
 
 
 def _joints(
@@ -205,6 +215,27 @@ def _joints(
         eye = mesh.vertices_of(f"sclera_{side}")
         depth = mesh.vertices[eye, 2]
         back = eye[depth < np.median(depth)]  # without the corneal bulge
-        joints[3 + i], radius[i] = _sphere(mesh.vertices[back])
+        (joints[3 + i],), (radius[i],) = _sphere(mesh.vertices[back][None])
         deltas[:, 3 + i] = _sphere(mesh.vertices[back] + shape_deltas[:, back])[0] - joints[3 + i]
     return joints, deltas, radius
+
+
+def _look_ahead(
+    mesh: IctMesh,
+    shape_deltas: Float[np.ndarray, "s v 3"],
+    joints: Float[np.ndarray, "5 3"],
+    joint_shape_deltas: Float[np.ndarray, "s 5 3"],
+) -> None:
+    """Turn the eyeballs, in place, about their joints until the irises face +z.
+
+    The source's diverge by 6 degrees.
+    """
+    for joint, side in ((3, "left"), (4, "right")):
+        faces, eye = mesh.faces_of(f"sclera_{side}"), mesh.vertices_of(f"sclera_{side}")
+        off_pole = np.full(len(mesh.vertices), np.inf)
+        off_pole[mesh.faces[faces]] = uv_radius(mesh, f"sclera_{side}")
+        axis = mesh.vertices[off_pole < LIMBUS_UV].mean(0) - joints[joint]
+        turn, _ = Rotation.align_vectors([[0, 0, 1]], [axis])
+        mesh.vertices[eye] = turn.apply(mesh.vertices[eye] - joints[joint]) + joints[joint]
+        shift = joint_shape_deltas[:, joint, None]
+        shape_deltas[:, eye] = (shape_deltas[:, eye] - shift) @ turn.as_matrix().T + shift

@@ -78,7 +78,7 @@ def vertex_loops(source: IctSource) -> dict[str, Int[np.ndarray, " n"]]:
 
     loops = {name: LANDMARKS[stops] for name, stops in _BORDERS.items()}
     for name, stops in _ALONG_EDGES.items():
-        ways = [way(a, b) for a, b in pairwise(LANDMARKS[stops])]
+        ways = [way(a, b) for a, b in pairwise(LANDMARKS[stops].tolist())]
         loops[name] = np.array([v for w in ways for v in w[:-1]] + [ways[-1][-1]])
     return loops
 
@@ -92,6 +92,13 @@ def atlas(
         mine = np.unique(face_uvs[geometry == GEOMETRY.index(name)])
         out[mine] = (uv[mine] - np.floor(uv[mine].mean(0))) * size + [u0, v0]
     return out
+
+
+def uv_radius(mesh: IctMesh, geometry: str) -> Float[np.ndarray, "k 3"]:
+    """Distance of each corner of a geometry's triangles from the middle of its tile, which has size 1."""
+    u0, v0, size = _TILES[geometry]
+    place = (mesh.uv[mesh.face_uvs[mesh.faces_of(geometry)]] - [u0, v0]) / size
+    return np.linalg.norm(place - 0.5, axis=-1)
 
 
 def class_map(mesh: IctMesh, loops: dict[str, Int[np.ndarray, " n"]]) -> UInt8[np.ndarray, "m m"]:

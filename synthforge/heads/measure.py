@@ -191,3 +191,13 @@ def deviations(points: Points, sex: str) -> dict[str, float]:
     """Each measure's distance from the published mean of `sex` ("men" or "women") in its SDs."""
     values = measure(points)
     return {m.name: (values[m.name] - getattr(m, sex)[0]) / getattr(m, sex)[1] for m in MEASURES}
+
+
+def table(points: Points, sex: str) -> str:
+    """One line per measure: value, published mean and spread of `sex`, distance from it in SDs."""
+    values, off = measure(points), deviations(points, sex)
+    rows = [f"{'measure':28} {'here':>7} {sex:>7}  {'SD':>4}  off by"]
+    for m in MEASURES:
+        mean, sd = getattr(m, sex)
+        rows.append(f"{m.label:28} {values[m.name]:7.1f} {mean:7.1f}  {sd:4.1f}  {off[m.name]:+.2f} SD")
+    return "\n".join(rows)

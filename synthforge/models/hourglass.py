@@ -163,7 +163,7 @@ class StackedHourglass(nn.Module):
 
 def _entrance(in_channels: int, channels: int, stride: int) -> nn.Module:
     if stride == 1:
-        return nn.Sequential(ResBlock(in_channels, channels), ResBlock(channels, channels))
+        return ResBlock(in_channels, channels)
     wide = 2 * channels if stride == 4 else channels
     first = 64 if stride == 4 else channels
     return nn.Sequential(

@@ -4,6 +4,7 @@ Source: label adaptation of Wood et al. (2021), ICCV; label fine-tuning of Synth
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthforge.models.hourglass import StackedHourglass, soft_argmax
-from synthforge.models.multitask import MultiTaskNet, Prediction
+from synthforge.models.multitask import TASKS, MultiTaskNet, Prediction
 from synthforge.models.unet import UNet
 
 
@@ -182,17 +183,18 @@ class LabelTuned(nn.Module):
             self.backbone.eval()
         return self
 
-    def forward(self, rgb: Float[Tensor, "b 3 h w"]) -> Prediction:
+    def forward(self, rgb: Float[Tensor, "b 3 h w"], tasks: Sequence[str] = TASKS) -> Prediction:
+        """Predict `tasks` as the benchmark labels them; what has no label network stays as it was."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.label_config.frozen):
-            before = self.backbone(rgb)
-        after = before
-        if self.maps is not None:
-            maps = self.maps(before.log_heatmaps[-1], before.features)
-            after = replace(after, log_heatmaps=maps, points=soft_argmax(maps[-1]))
-        if self.points is not None:
-            after = replace(after, points=self.points(before.points))
-        if self.segmentation is not None:
-            after = replace(after, segmentation=self.segmentation(before.segmentation, before.features))
+            before = self.backbone(rgb, tasks)
+        after = replace(before)
+        if self.maps is not None and before.log_heatmaps is not None:
+            after.log_heatmaps = self.maps(before.log_heatmaps[-1], before.features)
+            after.points = soft_argmax(after.log_heatmaps[-1])
+        if self.points is not None and before.points is not None:
+            after.points = self.points(before.points)
+        if self.segmentation is not None and before.segmentation is not None:
+            after.segmentation = self.segmentation(before.segmentation, before.features)
         return after
 
 

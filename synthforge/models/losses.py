@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -56,7 +56,7 @@ def point_loss(
 
 
 def segmentation_loss(
-    logits: Float[Tensor, "b c h w"], classes: Int[Tensor, "b h w"], dice: float = 0.0
+    logits: Float[Tensor, "b c h w"], classes: Integer[Tensor, "b h w"], dice: float = 0.0
 ) -> Float[Tensor, ""]:
     """Cross-entropy over the labelled pixels (255 is ignored), plus `dice` times a soft Dice loss.
 

@@ -1,5 +1,6 @@
 """The stage I network: one encoder, and heads for segmentation, depth and keypoints."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,8 @@ from synthforge.conventions import N_CLASSES, N_LANDMARKS
 from synthforge.errors import ConfigError
 from synthforge.models.hourglass import StackedHourglass, soft_argmax
 from synthforge.models.unet import UNet
+
+TASKS = ("points", "segmentation", "depth")
 
 
 @dataclass(frozen=True)
@@ -50,17 +53,17 @@ class ModelConfig:
 
 @dataclass
 class Prediction:
-    """What a network says about a batch of crops.
+    """What a network says about a batch of crops; None where it was not asked.
 
-    `points` are fractions of the crop (x, y); `log_heatmaps` one map per stack; `segmentation`
-    logits and `depth` (metres) at the label resolution; `features` the encoder's output.
+    `features` are the encoder's output; `points` fractions of the crop (x, y); `log_heatmaps` one map per
+    stack; `segmentation` logits and `depth` (metres) at the label resolution.
     """
 
-    points: Float[Tensor, "b p 2"]
-    log_heatmaps: list[Float[Tensor, "b p h w"]]
-    segmentation: Float[Tensor, "b c y x"]
-    depth: Float[Tensor, "b y x"]
-    features: Float[Tensor, "b f y x"]
+    features: Float[Tensor, "b f v u"]
+    points: Float[Tensor, "b p 2"] | None = None
+    log_heatmaps: list[Float[Tensor, "b p h w"]] | None = None
+    segmentation: Float[Tensor, "b c y x"] | None = None
+    depth: Float[Tensor, "b y x"] | None = None
 
 
 def normalise(rgb: Tensor) -> Tensor:
@@ -93,17 +96,18 @@ class MultiTaskNet(nn.Module):
         """Input pixels per pixel of segmentation and depth."""
         return self.config.stem_stride // self.config.label_upsample
 
-    def forward(self, rgb: Float[Tensor, "b 3 h w"]) -> Prediction:
-        """Predict everything from crops in [-1, 1]."""
-        return self.heads(self.encoder(rgb))
+    def forward(self, rgb: Float[Tensor, "b 3 h w"], tasks: Sequence[str] = TASKS) -> Prediction:
+        """Predict `tasks` (points, segmentation, depth) from crops in [-1, 1]."""
+        return self.heads(self.encoder(rgb), tasks)
 
-    def heads(self, features: Float[Tensor, "b f h w"]) -> Prediction:
+    def heads(self, features: Float[Tensor, "b f h w"], tasks: Sequence[str] = TASKS) -> Prediction:
         """Predictions from the encoder's features."""
-        maps = self.keypoints(features)
-        return Prediction(
-            points=soft_argmax(maps[-1]),
-            log_heatmaps=maps,
-            segmentation=self.segmentation(features),
-            depth=self.depth(features)[:, 0],
-            features=features,
-        )
+        result = Prediction(features)
+        if "points" in tasks:
+            result.log_heatmaps = self.keypoints(features)
+            result.points = soft_argmax(result.log_heatmaps[-1])
+        if "segmentation" in tasks:
+            result.segmentation = self.segmentation(features)
+        if "depth" in tasks:
+            result.depth = self.depth(features)[:, 0]
+        return result

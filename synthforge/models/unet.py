@@ -11,12 +11,15 @@ from torch.nn import functional as F
 
 
 class DoubleConv(nn.Sequential):
-    """(3x3 convolution, BatchNorm, ReLU) twice, `in_channels -> middle -> out_channels`."""
+    """(3x3 convolution, BatchNorm, ReLU) twice, `in_channels -> middle -> out_channels`.
 
-    def __init__(self, in_channels: int, out_channels: int, middle: int = 0):
-        middle = middle or out_channels
+    With `stride` the first convolution reduces the resolution, its kernel growing to 2 stride - 1.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, middle: int = 0, stride: int = 1):
+        middle, kernel = middle or out_channels, max(3, 2 * stride - 1)
         super().__init__(
-            nn.Conv2d(in_channels, middle, 3, padding=1),
+            nn.Conv2d(in_channels, middle, kernel, stride, kernel // 2),
             nn.BatchNorm2d(middle),
             nn.ReLU(inplace=True),
             nn.Conv2d(middle, out_channels, 3, padding=1),
@@ -31,8 +34,8 @@ class UNet(nn.Module):
     Args:
         in_channels, out_channels: of input and output.
         widths: channels of each level, finest first; each level halves the resolution.
-        stem_stride: strided convolutions reduce the image this much (a power of two), and the maps
-            inside stay reduced: a network for a small machine has 4, the paper's has 1.
+        stem_stride: the first convolution reduces the image this much, and the maps inside stay
+            reduced: a network for a small machine has 4, the paper's has 1.
         upsample: the output is this much finer than the maps inside (sub-pixel convolution).
     """
 
@@ -45,19 +48,7 @@ class UNet(nn.Module):
         upsample: int = 1,
     ):
         super().__init__()
-        self.stem = nn.Sequential()
-        halvings = stem_stride.bit_length() - 1
-        for step in range(halvings):
-            wider, kernel = widths[0] // 2 ** (halvings - 1 - step), 3 if step else 5
-            self.stem.extend(
-                [
-                    nn.Conv2d(in_channels, wider, kernel, 2, kernel // 2, bias=False),
-                    nn.BatchNorm2d(wider),
-                    nn.ReLU(inplace=True),
-                ]
-            )
-            in_channels = wider
-        self.enter = DoubleConv(in_channels, widths[0])
+        self.enter = DoubleConv(in_channels, widths[0], stride=stem_stride)
         self.down = nn.ModuleList(DoubleConv(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
         ups, below = [], widths[-1]
         for level in range(len(widths) - 2, -1, -1):
@@ -70,7 +61,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b o y x"]:
         """Map of `out_channels` at `upsample / stem_stride` of the input's resolution."""
-        levels = [self.enter(self.stem(x))]
+        levels = [self.enter(x)]
         for down in self.down:
             levels.append(down(F.max_pool2d(levels[-1], 2)))
         x = levels.pop()

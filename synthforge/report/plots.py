@@ -6,16 +6,19 @@ from html import escape
 import numpy as np
 from jaxtyping import Float, Num
 
+from synthforge.conventions import LANDMARK_GROUPS
+
 _WIDTH, _HEIGHT, _BASE = 300, 130, 104  # of a histogram, and where its axis lies
 
 
-def histogram(values: Num[np.ndarray, " n"], n_bins: int = 28) -> str:
+def histogram(values: Num[np.ndarray, " n"]) -> str:
     """Counts over equal bins, with the mean marked and its spread in words."""
     low, high = float(values.min()), float(values.max())
     if high - low < 1e-9:
         return f'<p class="constant">always <b>{low:.4g}</b></p>'
     ticks = nice_ticks(low, high)
-    counts, edges = np.histogram(values, bins=min(n_bins, max(8, len(values))), range=(low, high))
+    n_bins = int(np.clip(2 * np.sqrt(len(values)), 6, 30))
+    counts, edges = np.histogram(values, bins=n_bins, range=(low, high))
     x = 8 + (_WIDTH - 16) * (edges - low) / (high - low)
     top = counts.max()
     bars = []
@@ -56,7 +59,7 @@ def bars(counts: Mapping[str, float], colors: Sequence[str] = (), percent: bool 
         share = value if percent else value / total
         text = f"{100 * share:.3g}%" + ("" if percent else f" <small>{value:g}</small>")
         rows.append(
-            f'<div class="row"><span class="name">{escape(name)}</span>'
+            f'<div class="row"><span class="name">{escape(name.replace("_", " "))}</span>'
             f'<span class="track"><i style="{style}"></i></span><span class="value">{text}</span></div>'
         )
     return f'<div class="bars">{"".join(rows)}</div>'
@@ -64,32 +67,33 @@ def bars(counts: Mapping[str, float], colors: Sequence[str] = (), percent: bool 
 
 def visibility_chart(share: Float[np.ndarray, "68 3"]) -> str:
     """One stacked column per landmark: visible, occluded, outside."""
-    width, height = 11, 120
+    width, height = 11, 200
     parts = []
     for i, (outside, occluded, visible) in enumerate(share):
-        title = f"{i}: {100 * visible:.1f}% visible, {100 * occluded:.1f}% occluded, {100 * outside:.1f}% outside"
-        y = 0.0
-        column = ""
+        title = f"{i}: {visible:.1%} visible, {occluded:.1%} occluded, {outside:.1%} outside"
+        y, column = 0.0, ""
         for name, part in (("v0", outside), ("v1", occluded), ("v2", visible)):
-            column += (
-                f'<rect class="{name}" x="{i * width}" y="{y:.1f}" width="{width - 2}" height="{part * height:.1f}"/>'
-            )
+            place = f'x="{i * width}" y="{y:.1f}" width="{width - 2}" height="{part * height:.1f}"'
+            column += f'<rect class="{name}" {place}/>'
             y += part * height
         parts.append(f"<g>{column}<title>{title}</title></g>")
     marks = "".join(
         f'<text x="{(a + b) / 2 * width:.0f}" y="{height + 16}">{name}</text>'
         f'<line class="axis" x1="{a * width}" x2="{b * width - 2}" y1="{height + 3}" y2="{height + 3}"/>'
-        for name, a, b in [("jaw", 0, 17), ("brows", 17, 27), ("nose", 27, 36), ("eyes", 36, 48), ("mouth", 48, 68)]
+        for name, a, b in ((k, v.start, v.stop) for k, v in LANDMARK_GROUPS.items())
     )
     return f'<svg class="visibility" viewBox="0 0 {68 * width} {height + 22}">{"".join(parts)}{marks}</svg>'
 
 
 def landmarks_svg(
-    points: Float[np.ndarray, "68 2"], visible: np.ndarray, contour: Float[np.ndarray, "17 2"], gaze: np.ndarray
+    points: Float[np.ndarray, "68 2"],
+    visible: np.ndarray,
+    contour: Float[np.ndarray, "17 2"],
+    gaze: Float[np.ndarray, "e 2 2"],
 ) -> str:
     """Landmarks in units of the image side, times 100: dots by visibility, contour jaw, gaze.
 
-    `gaze` is 2 2 2: for each eye the pupil and a point ahead of it in the image.
+    `gaze`: for each eye the pupil and a point ahead of it in the image.
     """
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in 100 * contour)
     dots = "".join(

@@ -59,11 +59,11 @@ def _camera(reader: DatasetReader) -> dict[str, np.ndarray]:
     right, forward = turn[:, :, 0], turn[:, :, 2]
     level = np.cross(forward, [0.0, 1.0, 0.0])
     level /= np.maximum(np.linalg.norm(level, axis=-1, keepdims=True), 1e-9)
-    roll = np.arctan2((np.cross(level, right) * forward).sum(-1), (level * right).sum(-1))
+    roll = np.arctan2((np.cross(right, level) * forward).sum(-1), (level * right).sum(-1))
     return {
         "azimuth (°, to the subject's left)": np.degrees(np.arctan2(-forward[:, 0], -forward[:, 2])),
         "elevation (°)": np.degrees(np.arcsin(np.clip(-forward[:, 1], -1, 1))),
-        "roll (°)": np.degrees(roll),
+        "roll (°, clockwise)": np.degrees(roll),
         "distance to the face (m)": reader.column("landmarks_3d")[:, :, 2].mean(1),
         "field of view (°, vertical)": np.degrees(2 * np.arctan(k[:, 1, 2] / k[:, 1, 1])),
     }
@@ -109,9 +109,8 @@ def _attributes(reader: DatasetReader) -> tuple[dict[str, np.ndarray], dict[str,
 
 def _classes(reader: DatasetReader) -> tuple[np.ndarray, np.ndarray, int]:
     chosen = np.unique(np.linspace(0, len(reader) - 1, min(MAX_IMAGES, len(reader))).astype(int))
-    counts = np.stack(
-        [np.bincount(reader.read(int(i), ["segmentation"])["segmentation"].ravel(), minlength=256) for i in chosen]
-    )[:, :N_CLASSES]
+    images = (reader.read(int(i), ["segmentation"])["segmentation"] for i in chosen)
+    counts = np.stack([np.bincount(image.ravel(), minlength=256) for image in images])[:, :N_CLASSES]
     return counts.sum(0) / max(counts.sum(), 1), (counts > 0).mean(0), len(chosen)
 
 

@@ -17,6 +17,7 @@ from synthforge.storage.schema import restore_depth, restore_normals
 from synthforge.types import Camera, SceneParams
 
 _MAX_OPEN = 32  # shards held open per process
+_CHUNK_CACHE = 1 << 16  # bytes per data set: a plane is read once, only the table of images is kept
 GROUPS = ("attributes", "soft_masks")
 
 
@@ -165,7 +166,7 @@ class DatasetReader:
         if shard not in self._handles:
             path = self.path / self.shards[shard]["file"]
             try:
-                file = h5py.File(path, "r")
+                file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
             except OSError as error:
                 raise DatasetError(
                     "is missing or damaged", where=str(path), fix=f"run: synthforge verify {self.path}"

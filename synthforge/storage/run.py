@@ -18,13 +18,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import cv2
 import yaml
 
 from synthforge.config import config_sha256, to_dict
-from synthforge.errors import ConfigError, DatasetError, SynthforgeError
+from synthforge.errors import AssetError, ConfigError, DatasetError, SynthforgeError
 from synthforge.storage.index import CONFIG, ShardPlan, plan_shards, write_index
 from synthforge.storage.schema import Layout
 from synthforge.storage.writer import Record, ShardKey, ShardWriter, encode_frame, write_atomically
@@ -51,6 +51,9 @@ class SampleSource(Protocol):
     def __call__(self, index: int) -> Sample: ...
 
 
+Stored = tuple[Record, tuple[str, ...]]  # a sample as it is written, and its rejected draws
+
+
 @dataclass(frozen=True)
 class RunSummary:
     """What a run did; `missing` counts shards that other runs have yet to make."""
@@ -70,6 +73,7 @@ def run(
     n: int,
     workers: int = 1,
     shards: tuple[int, int] | None = None,
+    engine: Literal["local", "ray"] = "local",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> RunSummary:
     """Make samples 0 .. n-1 that `out` does not hold yet; the same call resumes a stopped run.
@@ -82,10 +86,13 @@ def run(
         n: samples wanted in all.
         workers: processes of one thread each; 0 works in this process.
         shards: only shards a .. b-1; the index is written by the run that completes the set.
+        engine: "local" processes, or "ray": one task per shard on the cluster that RAY_ADDRESS names
+            (this machine without it); all its machines must share the file system of `out`.
         progress: called with (samples present, samples wanted) after each sample.
     Raises:
         DatasetError: `out` is not ours, differs in configuration, or cannot be written.
         SynthforgeError: a sample failed; the message names it.
+        AssetError: ray is asked for and not installed.
     """
     started = time.monotonic()
     plain, sha256 = to_dict(config), config_sha256(config)
@@ -103,18 +110,17 @@ def run(
         n_made = sum(plan.n_samples for plan in todo)
         n_done = wanted - n_made
         progress(n_done, wanted)
-        with _samples(source, _indices(todo), workers) as samples:
-            for plan in todo:
-                key = ShardKey(plan.first_index, plan.n_samples, sha256, source.generator)
-                with ShardWriter(out / plan.file, source.layout, key) as writer:
-                    for _ in range(plan.n_samples):
-                        writer.add(*next(samples))
-                        n_done += 1
-                        progress(n_done, wanted)
-                    writer.publish()
-                if shards is None:
-                    plans[plan.number] = replace(plan, done=True)
-                    write_index(out, plans, source.layout, plain, sha256, source.generator)
+
+        def advance(n_new: int) -> None:
+            nonlocal n_done
+            n_done += n_new
+            progress(n_done, wanted)
+
+        make = _make_local if engine == "local" else _make_by_ray
+        for plan in make(source, out, todo, sha256, workers, advance):
+            if shards is None:
+                plans[plan.number] = replace(plan, done=True)
+                write_index(out, plans, source.layout, plain, sha256, source.generator)
         plans = plan_shards(out, n, config.shard_size)
         missing = sum(not plan.done for plan in plans)
         index = {} if missing else write_index(out, plans, source.layout, plain, sha256, source.generator)
@@ -188,12 +194,74 @@ def _lock(out: Path, shared: bool) -> Iterator[None]:
         os.close(handle)
 
 
+def write_shard(
+    source: SampleSource,
+    out: Path,
+    plan: ShardPlan,
+    sha256: str,
+    samples: Iterator[Stored],
+    advance: Callable[[int], None] = lambda n_new: None,
+) -> ShardPlan:
+    """Publish one shard from the next of `samples`; returns its plan."""
+    key = ShardKey(plan.first_index, plan.n_samples, sha256, source.generator)
+    with ShardWriter(out / plan.file, source.layout, key) as writer:
+        for _ in range(plan.n_samples):
+            writer.add(*next(samples))
+            advance(1)
+        writer.publish()
+    return plan
+
+
+def _make_local(
+    source: SampleSource,
+    out: Path,
+    plans: list[ShardPlan],
+    sha256: str,
+    workers: int,
+    advance: Callable[[int], None],
+) -> Iterator[ShardPlan]:
+    """Shards one after the other, their samples from the workers."""
+    with _samples(source, _indices(plans), workers) as samples:
+        for plan in plans:
+            yield write_shard(source, out, plan, sha256, samples, advance)
+
+
+def _make_by_ray(
+    source: SampleSource,
+    out: Path,
+    plans: list[ShardPlan],
+    sha256: str,
+    workers: int,
+    advance: Callable[[int], None],
+) -> Iterator[ShardPlan]:
+    """Shards in the order in which tasks finish them; `workers` is Ray's affair."""
+    try:
+        import ray
+    except ImportError as error:
+        fix = 'pip install "synthforge[ray]"'
+        raise AssetError("ray is not installed", where="--engine ray", fix=fix) from error
+    variables = {name: "1" for name in _SINGLE_THREAD}
+    ray.init(runtime_env={"env_vars": variables}, ignore_reinit_error=True, log_to_driver=False)
+    task = ray.remote(num_cpus=1)(_shard_task)
+    pending = [task.remote(source, out.resolve(), plan, sha256) for plan in plans]
+    while pending:
+        finished, pending = ray.wait(pending)
+        try:
+            plan = ray.get(finished[0])
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause if isinstance(error.cause, SynthforgeError) else error from None
+        advance(plan.n_samples)
+        yield plan
+
+
+def _shard_task(source: SampleSource, out: Path, plan: ShardPlan, sha256: str) -> ShardPlan:
+    cv2.setNumThreads(1)
+    return write_shard(source, out, plan, sha256, (_make(source, i) for i in _indices([plan])))
+
+
 def _indices(plans: Iterable[ShardPlan]) -> Iterator[int]:
     for plan in plans:
         yield from range(plan.first_index, plan.first_index + plan.n_samples)
-
-
-Stored = tuple[Record, tuple[str, ...]]
 
 
 @contextmanager
@@ -221,7 +289,10 @@ def _samples(source: SampleSource, indices: Iterator[int], workers: int) -> Iter
 def _ordered(pool: ProcessPoolExecutor, indices: Iterator[int], in_flight: int) -> Iterator[Stored]:
     queue: deque[Future] = deque()
     for index in indices:
+        # Workers start inside and inherit the mask: Ctrl-C is for the parent, which ends them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         queue.append(pool.submit(_work, index))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         if len(queue) >= in_flight:
             yield queue.popleft().result()
     while queue:
@@ -244,10 +315,9 @@ _worker_source: SampleSource | None = None
 
 
 def _start_worker(source: SampleSource) -> None:
-    """Set up a worker: one thread, deaf to Ctrl-C (the parent ends it), gone with the parent."""
+    """Set up a worker: one thread, gone with the parent."""
     global _worker_source
     _worker_source = source
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
     cv2.setNumThreads(1)
 

@@ -20,8 +20,10 @@ _REQUIRED = (
 )
 # A visible landmark lies on the front surface: its depth is within what the 5x5 pixels around it span,
 # plus this much (m) and a pixel's width. Background among them spans to infinity: on an outline the
-# surface turns away.
+# surface turns away. In gaps thinner than a pixel (lips, lids, strands) the image can miss what is
+# seen, so a few points may be off, but not far.
 DEPTH_TOLERANCE = 3e-3
+FEW, FAR = 4, 15e-3
 REPROJECTION_PX = 0.5
 
 
@@ -199,11 +201,15 @@ def _depth_faults(
 ) -> Iterator[tuple[str, str]]:
     """Visible landmarks whose depth is not met around their pixel."""
     padded = np.pad(restore_depth(counts), 2, constant_values=np.inf)
+    off = np.zeros(len(points))
     for i in np.flatnonzero(visible):
         column, row = px[i].astype(int)
         around = padded[row : row + 5, column : column + 5]
-        near, far, z = around.min(), around.max(), points[i, 2]
-        if not np.isfinite(near):
+        if not np.isfinite(around).any():
             yield "depth", f"none around visible landmark {i}"
-        elif not near - tolerance[i] <= z <= far + tolerance[i]:
-            yield "depth", f"{1e3 * (z - np.clip(z, near, far)):+.1f} mm from visible landmark {i}"
+        else:
+            off[i] = points[i, 2] - np.clip(points[i, 2], around.min(), around.max())
+    wrong = abs(off) > tolerance
+    for i in np.flatnonzero(wrong):
+        if abs(off[i]) > FAR or wrong.sum() > FEW:
+            yield "depth", f"{1e3 * off[i]:+.1f} mm from visible landmark {i}"

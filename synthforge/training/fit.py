@@ -5,6 +5,7 @@ import logging
 import math
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 
 from synthforge.errors import ConfigError, DatasetError
-from synthforge.models.multitask import Prediction, normalise
+from synthforge.models.multitask import TASKS, Prediction, normalise
 
 log = logging.getLogger(__name__)
 
@@ -51,17 +52,19 @@ class FitConfig:
 
 
 class TaskModule(L.LightningModule):
-    """A network and its schedule; subclasses add `losses(prediction, batch)`: named, weighted terms whose
-    sum is minimised."""
+    """A network, the tasks it is asked for, and its schedule.
 
-    def __init__(self, net: nn.Module, config: FitConfig):
+    Subclasses add `losses(prediction, batch)`: named, weighted terms whose sum is minimised.
+    """
+
+    def __init__(self, net: nn.Module, config: FitConfig, tasks: Sequence[str] = TASKS):
         super().__init__()
-        self.net, self.fit_config = net, config
+        self.net, self.fit_config, self.tasks = net, config, tuple(tasks)
         self.clock_before = 0.0  # seconds trained before the run was resumed
         self.began = time.monotonic()
 
     def predict_batch(self, batch: dict[str, Tensor]) -> Prediction:
-        return self.net(normalise(batch["rgb"]))
+        return self.net(normalise(batch["rgb"]), self.tasks)
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         terms = self.losses(self.predict_batch(batch), batch)

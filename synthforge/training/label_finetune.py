@@ -45,7 +45,8 @@ class LabelModule(TaskModule):
     """Losses of stage II: those of stage I, on what the photographs have labels for."""
 
     def __init__(self, net: LabelTuned, config: LabelTrainConfig, has_points: bool, has_classes: bool):
-        super().__init__(net, config.fit)
+        tasks = ["points"] * has_points + ["segmentation"] * has_classes
+        super().__init__(net, config.fit, tasks)
         self.config, self.has_points, self.has_classes = config, has_points, has_classes
 
     def losses(self, prediction: Prediction, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -191,7 +192,7 @@ def fit_adapter(net: LabelTuned, photographs: Source, config: LabelTrainConfig) 
             items = [views[repeat * n + i, i] for i in range(n)]
             for start in range(0, n, 64):
                 rgb = torch.stack([item["rgb"] for item in items[start : start + 64]])
-                predicted.append(net.backbone(normalise(rgb)).points)
+                predicted.append(net.backbone(normalise(rgb), ["points"]).points)
             true += [item["points"] for item in items]
     x, y = torch.cat(predicted), torch.stack(true)
     photo = torch.arange(n).repeat(repeats)

@@ -17,12 +17,12 @@ from synthforge.datasets.sample import CachedSource, Source
 from synthforge.datasets.shards import ShardSource
 from synthforge.datasets.views import AugmentConfig, JoinedViews, Views, train_loader
 from synthforge.errors import DatasetError
+from synthforge.evaluation.panels import batch_panel, write_png
 from synthforge.models import losses
 from synthforge.models.losses import LossConfig
 from synthforge.models.multitask import ModelConfig, MultiTaskNet, Prediction, normalise
 from synthforge.models.store import save_model
 from synthforge.training.fit import FitConfig, TaskModule, fit, resume_step
-from synthforge.training.panels import batch_panel, write_png
 
 
 @dataclass(frozen=True)

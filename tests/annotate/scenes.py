@@ -1,45 +1,26 @@
-"""Heads, and labelled views of them, for tests of the labels."""
-
-from functools import cache
+"""Labelled views of heads, for tests of the labels."""
 
 import numpy as np
-import pytest
 import torch
 
 from synthforge.annotate import annotate
-from synthforge.errors import AssetError
 from synthforge.heads.base import HeadModel
-from synthforge.heads.registry import load_head
 from synthforge.scene.cameras import orbit_camera
 from synthforge.types import Camera, Frame, Mesh, Render, SceneParams
-from tests.helpers.tiny_head import tiny_head
 
-HEADS = ("tiny", "anthro", "ict")
-
-
-@cache
-def _head(name: str) -> HeadModel | AssetError:
-    try:
-        return tiny_head() if name == "tiny" else load_head(name)
-    except AssetError as error:
-        return error
+Vector = tuple[float, float, float]
+TURN = {"neck": (0.1, 0.25, -0.1), "left_eye": (0.1, 0.2, 0.0), "right_eye": (0.05, 0.3, 0.0)}
 
 
-def head_or_skip(name: str) -> HeadModel:
-    """A head by name; skips the calling test, with the reason, where its asset is missing."""
-    head = _head(name)
-    if isinstance(head, AssetError):
-        pytest.skip(str(head))
-    return head
-
-
-def view(size: int | tuple[int, int] = 192, azimuth: float = 0.0, elevation: float = 0.0, roll: float = 0.0) -> Camera:
+def view(
+    size: int | tuple[int, int], azimuth: float = 0.0, elevation: float = 0.0, roll: float = 0.0
+) -> Camera:
     size = (size, size) if isinstance(size, int) else size
     return orbit_camera(azimuth, elevation, roll, 1.1, np.deg2rad(15), np.array([0.0, 0, 0.02]), size)
 
 
 def posed(
-    head: HeadModel, camera: Camera, turn: dict[str, tuple[float, float, float]] | None = None, **expression: float
+    head: HeadModel, camera: Camera, turn: dict[str, Vector] | None = None, **expression: float
 ) -> tuple[SceneParams, np.ndarray]:
     """Parameters of the mean head with joints turned (axis-angle) and expressions set, and its vertices."""
     pose = np.zeros((head.n_joints, 3), np.float32)
@@ -65,3 +46,12 @@ def label(
     image = np.zeros((*params.camera.size, 3), np.uint8)
     render = Render(image, head.mesh(vertices) if mesh is None else mesh, len(head.faces))
     return annotate(render, params, head, vertices, supersample)
+
+
+def pixel_grid(camera: Camera) -> np.ndarray:
+    y, x = np.mgrid[0 : camera.size[0], 0 : camera.size[1]] + 0.5
+    return np.stack([x, y], -1)
+
+
+def share_equal(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a == b).mean())

@@ -24,7 +24,7 @@ def test_gradient_at_rest_is_the_generator():
     zero = torch.zeros(3, dtype=torch.float64)
     jacobian = torch.autograd.functional.jacobian(axis_angle_to_matrix, zero).numpy()
     for i, axis in enumerate(np.eye(3)):
-        np.testing.assert_allclose(jacobian[:, :, i], np.cross(np.eye(3), -axis), atol=1e-12)
+        np.testing.assert_allclose(jacobian[:, :, i], np.cross(axis, np.eye(3)).T, atol=1e-12)
 
 
 def chain(joints, rotations):

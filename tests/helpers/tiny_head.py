@@ -63,9 +63,7 @@ def on_skin(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     x, y = x - col, y - row
     lower = x >= y  # the cell's triangles: (00, 10, 11) and (00, 11, 01)
     face = 2 * (row * N_LONGITUDE + col) + ~lower
-    return face, np.where(
-        lower[..., None], np.stack([1 - x, x - y, y], -1), np.stack([1 - y, x, y - x], -1)
-    )
+    return face, np.where(lower[..., None], np.stack([1 - x, x - y, y], -1), np.stack([1 - y, x, y - x], -1))
 
 
 def _grid(n_lon: int, n_lat: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

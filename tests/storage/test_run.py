@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from synthforge.errors import DatasetError, SynthforgeError
+from synthforge.errors import AssetError, DatasetError, SynthforgeError
 from synthforge.storage.reader import DatasetReader
 from synthforge.storage.run import run
 from tests.helpers.fake_source import FakeConfig, FakeSource, fake_frame
@@ -218,3 +218,21 @@ def test_unwritable_and_full_disks_name_the_path(tmp_path: Path, monkeypatch: py
     assert fingerprint(out) == before
     run(FakeSource(), FakeConfig(), out, n=16, workers=0)
     assert len(DatasetReader(out)) == 16
+
+
+def test_ray_makes_the_same_bytes(uninterrupted: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    seen = []
+    summary = run(
+        FakeSource(), FakeConfig(), tmp_path / "x", 20, engine="ray", progress=lambda *a: seen.append(a)
+    )
+    assert (summary.n_made, summary.missing, seen[-1]) == (20, 0, (20, 20))
+    assert fingerprint(tmp_path / "x") == fingerprint(uninterrupted)
+    with pytest.raises(SynthforgeError, match="sample 3: ValueError: no face"):
+        run(FakeSource(fail_at=3), FakeConfig(), tmp_path / "y", 20, engine="ray")
+
+
+def test_a_missing_ray_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(AssetError, match=r'ray is not installed; pip install "synthforge\[ray\]"'):
+        run(FakeSource(), FakeConfig(), tmp_path / "x", 4, engine="ray")

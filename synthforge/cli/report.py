@@ -1,0 +1,23 @@
+"""report: look at a data set."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Page; default DIR/report.html.")
+@click.option("--samples", type=click.IntRange(1, 500), default=48, show_default=True, help="Samples shown.")
+def report(folder: Path, out: Path | None, samples: int) -> None:
+    """Make an HTML page of the data set in DIR, and a contact sheet beside it.
+
+    The page is one file that needs no network: samples with switchable overlays, distributions of
+    cameras, poses, classes and attributes, sizes, and where everything came from.
+    """
+    from synthforge.report.page import write_report
+
+    page, sheet = write_report(folder, out or folder / "report.html", samples)
+    click.echo(f"wrote {page} ({page.stat().st_size / 1e6:.1f} MB)")
+    click.echo(f"wrote {sheet}")
+    click.echo(f"next: open {page} in a browser; synthforge train-multitask --data {folder}")

@@ -1,0 +1,165 @@
+"""One self-contained HTML page about a data set, and a contact sheet beside it."""
+
+import base64
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jinja2
+import numpy as np
+
+from synthforge.conventions import CLASSES
+from synthforge.errors import DatasetError
+from synthforge.report import draw, plots
+from synthforge.report.statistics import statistics
+from synthforge.storage.index import CONFIG
+from synthforge.storage.reader import DatasetReader
+
+THUMBNAIL = 256  # pixels; of every picture on the page
+SHEET_TILE, SHEET_COLUMNS, SHEET_SAMPLES = 160, 2, 16
+_KEYS = ("rgb", "segmentation", "depth", "alpha", "landmarks_2d", "landmarks_visible", "landmarks_3d")
+_KEYS += ("landmarks_contour_2d", "pupils_2d", "gaze", "attributes", "index")
+
+
+def write_report(folder: Path, out: Path, n_shown: int = 48) -> list[Path]:
+    """Write the page to `out` and `contact_sheet.png` next to it.
+
+    Args:
+        folder: a data set.
+        n_shown: samples on the page, evenly spread over the data set.
+    Returns:
+        paths of the two files.
+    Raises:
+        DatasetError: there is no data set, it is empty, or a file cannot be written.
+    """
+    reader = DatasetReader(folder)
+    if not len(reader):
+        raise DatasetError("holds no samples", where=str(folder), fix="run synthforge generate to finish it")
+    keys = [*_KEYS, *(k for k in ("normals",) if k in reader.keys)]
+    fix = "give another --out"
+    sheet_path = out.with_name("contact_sheet.png")
+    samples = [reader.read(i, keys) for i in _spread(len(reader), n_shown)]
+    strips = [draw.strip(reader.read(i, keys), SHEET_TILE) for i in _spread(len(reader), SHEET_SAMPLES)]
+    sheet = draw.contact_sheet(strips, SHEET_COLUMNS)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(_page(reader, samples), encoding="utf-8")
+    except OSError as error:
+        raise DatasetError(f"cannot be written ({error.strerror})", where=str(out), fix=fix) from error
+    if not draw.write_png(str(sheet_path), sheet):
+        raise DatasetError("cannot be written", where=str(sheet_path), fix=fix)
+    return [out, sheet_path]
+
+
+def _spread(n: int, wanted: int) -> list[int]:
+    """`wanted` of 0 .. n-1, evenly spread, without repeats."""
+    return [int(i) for i in np.unique(np.linspace(0, n - 1, min(n, wanted)).astype(int))]
+
+
+def _page(reader: DatasetReader, samples: list[dict[str, Any]]) -> str:
+    stats = statistics(reader)
+    index = reader.index
+    n, total = len(reader), sum(stats.bytes_by_part.values())
+    colors = [f"rgb{c.color}" for c in CLASSES]
+    shown = [i for i in range(len(CLASSES)) if stats.class_images[i] > 0]
+    names = [CLASSES[i].name.replace("_", " ") for i in shown]
+
+    def by_class(share: np.ndarray) -> str:
+        values = dict(zip(names, share[shown].tolist(), strict=True))
+        return plots.bars(values, [colors[i] for i in shown], percent=True)
+
+    template = jinja2.Environment(autoescape=True).from_string(
+        Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    )
+    return template.render(
+        index=index,
+        n=n,
+        size=_readable(total),
+        per_sample=_readable(total / n),
+        rejected=sum(index["rejected"].values()),
+        overlays=_overlays("normals" in samples[0]),
+        samples=[_card(sample) for sample in samples],
+        legend=[(CLASSES[i].name.replace("_", " "), colors[i]) for i in shown if i],
+        camera={k: plots.histogram(v) for k, v in stats.camera.items()},
+        head={k: plots.histogram(v) for k, v in stats.head.items()},
+        numbers={k.replace("_", " "): plots.histogram(v) for k, v in stats.numbers.items()},
+        words={k.replace("_", " "): plots.bars(v) for k, v in stats.words.items()},
+        class_pixels=by_class(stats.class_pixels),
+        class_images=by_class(stats.class_images),
+        n_images=stats.n_images,
+        visibility=plots.visibility_chart(stats.visibility),
+        heat=_png(_heat(stats.landmark_heat)),
+        mean_face=plots.landmarks_svg(
+            stats.mean_landmarks, np.full(68, 3), stats.mean_landmarks[:17], np.zeros((0, 2, 2))
+        ),
+        parts=[(k, _readable(v), _readable(v / n), 100 * v / total) for k, v in stats.bytes_by_part.items()],
+        shards=[s | {"bytes": _readable((reader.path / s["file"]).stat().st_size)} for s in index["shards"]],
+        config=(reader.path / CONFIG).read_text(encoding="utf-8"),
+    )
+
+
+def _png(picture: np.ndarray) -> str:
+    order = cv2.COLOR_RGBA2BGRA if picture.shape[-1] == 4 else cv2.COLOR_RGB2BGR
+    return _uri("png", cv2.imencode(".png", cv2.cvtColor(np.ascontiguousarray(picture), order))[1])
+
+
+def _jpeg(picture: np.ndarray) -> str:
+    encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
+    return _uri("jpeg", encoded[1])
+
+
+def _uri(kind: str, data: np.ndarray) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode()}"
+
+
+def _readable(n_bytes: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} TB"
+
+
+def _overlays(normals: bool) -> list[tuple[str, str]]:
+    names = ["image", "segmentation", "landmarks", "depth", *(["normals"] if normals else []), "alpha"]
+    return [(name, name.capitalize()) for name in names]
+
+
+def _card(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """One sample of the grid: pictures as data URIs, landmarks as SVG, its attributes in words."""
+    size = min(THUMBNAIL, sample["rgb"].shape[0])
+    scale = 1 / sample["rgb"].shape[0]
+
+    def label(picture: np.ndarray, encode: Callable[[np.ndarray], str] = _jpeg) -> str:
+        return encode(draw.resized(picture, size, smooth=False))
+
+    classes = sample["segmentation"]
+    coloured = np.dstack([draw.segmentation_rgb(classes), np.where(classes > 0, 190, 0).astype(np.uint8)])
+    pupils = sample["pupils_2d"] * scale
+    gaze = np.stack([pupils, pupils + 0.09 * sample["gaze"][:, :2]], 1)
+    pictures = {"segmentation": label(coloured, _png), "depth": label(draw.depth_rgb(sample["depth"]))}
+    if "normals" in sample:
+        pictures["normals"] = label(draw.normals_rgb(sample["normals"]))
+    pictures["alpha"] = label(draw.alpha_rgb(sample["alpha"]), _png)
+    words = [f"{k}: {v if isinstance(v, str) else f'{v:.3g}'}" for k, v in sample["attributes"].items()]
+    return {
+        "index": int(sample["index"]),
+        "image": _jpeg(draw.resized(sample["rgb"], size)),
+        "pictures": pictures,
+        "landmarks": plots.landmarks_svg(
+            sample["landmarks_2d"] * scale,
+            sample["landmarks_visible"],
+            sample["landmarks_contour_2d"] * scale,
+            gaze,
+        ),
+        "attributes": words,
+    }
+
+
+def _heat(counts: np.ndarray) -> np.ndarray:
+    """Map of landmark density, square-root scale so that the rare outskirts show."""
+    shade = np.sqrt(cv2.GaussianBlur(counts, (0, 0), 1.2))
+    shade /= max(shade.max(), 1e-9)
+    smooth = cv2.resize(shade.astype(np.float32), (288, 288), interpolation=cv2.INTER_LINEAR)
+    return cv2.applyColorMap((255 * np.clip(smooth, 0, 1)).astype(np.uint8), cv2.COLORMAP_MAGMA)[..., ::-1]

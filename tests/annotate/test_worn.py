@@ -1,0 +1,57 @@
+"""Labels of things that are worn, and of the head under them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from synthforge.conventions import CLASS_ID
+from synthforge.generators.worn import WornMesh, append_worn
+from synthforge.scene.cameras import project
+from tests.annotate.scenes import label, pixel_grid, posed, view
+
+
+def plate(class_name: str, y: tuple[float, float], z: float) -> WornMesh:
+    """A frontal rectangle 12 cm wide."""
+    corners = np.array([[-0.06, y[0], z], [0.06, y[0], z], [0.06, y[1], z], [-0.06, y[1], z]])
+    faces = np.array([[0, 1, 2], [0, 2, 3]])
+    return WornMesh(corners, faces, CLASS_ID[class_name], np.ones((4, 3)), np.zeros((4, 3)), "solid")
+
+
+@pytest.mark.parametrize("name", ["hair", "eyeglasses", "headwear", "facewear"])
+def test_worn_things_hide_landmarks_and_leave_the_bare_face_alone(tiny, name):
+    params, vertices = posed(tiny, view(256))
+    bare = label(tiny, params, vertices)
+    band = (0.0, 0.03)  # over the eyes
+    mesh = append_worn(tiny.mesh(vertices), [plate(name, band, 0.12)])
+    worn = label(tiny, params, vertices, mesh)
+
+    corners = project(np.array([[-0.06, band[0], 0.12], [0.06, band[1], 0.12]]), params.camera)
+    (x0, y1), (x1, y0) = corners[:, :2]
+    x, y = np.moveaxis(pixel_grid(params.camera), -1, 0)
+    inside = (x > x0 + 1) & (x < x1 - 1) & (y > y0 + 1) & (y < y1 - 1)
+    around = (x > x0 - 1) & (x < x1 + 1) & (y > y0 - 1) & (y < y1 + 1)
+    assert (worn.segmentation[inside] == CLASS_ID[name]).all()
+    np.testing.assert_allclose(worn.depth[inside], 1.1 + 0.02 - 0.12, rtol=1e-6)
+    np.testing.assert_allclose(worn.normals[inside] - [0, 0, -1.0], 0, atol=1e-6)
+    np.testing.assert_array_equal(worn.segmentation[~around], bare.segmentation[~around])
+    np.testing.assert_array_equal(worn.segmentation_bare, bare.segmentation)
+    if name in worn.soft_masks:
+        assert (worn.soft_masks[name][inside] == 255).all()
+        area = (x1 - x0) * (y1 - y0)
+        np.testing.assert_allclose(worn.soft_masks[name].sum() / 255, area, rtol=0.03)
+    assert not any(mask.any() for key, mask in worn.soft_masks.items() if key != name)
+
+    px, py = worn.landmarks_2d.T
+    behind = (px > x0 + 2) & (px < x1 - 2) & (py > y0 + 2) & (py < y1 - 2)
+    clear = (px < x0 - 2) | (px > x1 + 2) | (py < y0 - 2) | (py > y1 + 2)
+    assert behind.sum() >= 8 and (worn.landmarks_visible[behind] == 1).all()
+    np.testing.assert_array_equal(worn.landmarks_visible[clear], bare.landmarks_visible[clear])
+
+
+def test_back_of_a_sheet_has_the_normal_of_the_side_that_is_seen(tiny):
+    params, vertices = posed(tiny, view(128))
+    sheet = plate("hair", (0.0, 0.02), 0.12)
+    sheet = replace(sheet, faces=sheet.faces[:, ::-1])
+    frame = label(tiny, params, vertices, append_worn(tiny.mesh(vertices), [sheet]))
+    np.testing.assert_allclose(frame.normals[frame.segmentation == CLASS_ID["hair"]][:, 2], -1, atol=1e-6)

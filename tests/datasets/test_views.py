@@ -1,0 +1,91 @@
+"""Views are a function of (seed, number) alone, and their labels agree with their pixels."""
+
+import numpy as np
+import torch
+
+from synthforge.datasets.sample import Sample
+from synthforge.datasets.shards import ShardSource
+from synthforge.datasets.views import AUGMENTATIONS, JoinedViews, Views, ViewSampler, train_loader
+from synthforge.storage.run import run
+from tests.helpers.fake_source import FakeConfig, FakeSource
+
+
+class Faces:
+    """Left half red, right half green; classes 2 (subject's left brow) on the right half, 3 else."""
+
+    name, classes, has_points, has_depth = "faces", (), True, True
+    flip_classes = np.arange(256, dtype=np.uint8)
+    flip_classes[[2, 3]] = [3, 2]
+    crop_source, crop_scale = "box", 1.0
+
+    def __init__(self, n=5):
+        self.n = n
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, index):
+        rgb = np.zeros((100, 100, 3), np.uint8)
+        rgb[:, :50, 0] = rgb[:, 50:, 1] = 255
+        target = np.full((100, 100), 3, np.uint8)
+        target[:, 50:] = 2
+        depth = np.full((100, 100), 0.5 + index, np.float32)
+        points = np.random.default_rng(index).uniform(20, 80, (68, 2))
+        return Sample(str(index), rgb, (20.0, 20.0, 80.0, 80.0), points=points, target=target, depth=depth)
+
+
+def test_views_depend_on_seed_and_number_alone():
+    a, b = (Views(Faces(), 64, 2, AUGMENTATIONS["strong"], seed=3) for _ in range(2))
+    one, _, two = a[7, 1], b[2, 2], b[7, 1]
+    assert all(torch.equal(one[k], two[k]) for k in one)
+    other = Views(Faces(), 64, 2, AUGMENTATIONS["strong"], seed=4)[7, 1]
+    assert not torch.equal(one["points"], other["points"])
+
+
+def test_mirrored_views_swap_classes_with_the_picture():
+    views = Views(Faces(), 64, 1, AUGMENTATIONS["weak"])
+    mirrored = 0
+    for number in range(30):
+        view = views[number, 0]
+        rgb, target = view["rgb"].numpy().astype(int), view["target"].numpy()
+        inside = target != 255
+        # In a mirrored picture green is on the left, and what was class 2 there is now class 3.
+        green = rgb[1] > rgb[0]
+        swapped = green[:, :16][inside[:, :16]].mean() > 0.5
+        mirrored += swapped
+        clear = inside & (np.abs(rgb[0] - rgb[1]) > 200)
+        np.testing.assert_array_equal(target[clear], np.where(green[clear] ^ swapped, 2, 3))
+    assert 5 < mirrored < 25
+
+
+def test_points_outside_the_crop_have_no_weight():
+    view = Views(Faces(), 64, 1, AUGMENTATIONS["strong"])[0, 0]
+    inside = ((view["points"] > 0) & (view["points"] < 1)).all(1)
+    assert torch.equal(view["point_weight"], inside.float())
+
+
+def test_each_pass_shows_every_sample_once_and_a_resumed_one_goes_on():
+    whole = list(ViewSampler(7, 0, 21, seed=1))
+    for start in range(0, 21, 7):
+        assert sorted(i for _, i in whole[start : start + 7]) == list(range(7))
+    assert whole[:7] != [(v - 7, i) for v, i in whole[7:14]]
+    assert list(ViewSampler(7, 9, 21, seed=1)) == whole[9:]
+
+
+def test_batches_are_the_same_with_and_without_workers():
+    views = JoinedViews([Views(Faces(3), 32, 2, AUGMENTATIONS["medium"]), Views(Faces(2), 32, 2)])
+    assert len(views) == 5
+    alone, helped = (list(train_loader(views, 4, 0, 3, seed=0, workers=w)) for w in (0, 2))
+    assert len(alone) == 3
+    for a, b in zip(alone, helped, strict=True):
+        assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_shards_are_read_with_the_contour_for_jaw(tmp_path):
+    run(FakeSource(), FakeConfig(), tmp_path / "d", n=3, workers=0)
+    contour, fixed = ShardSource(tmp_path / "d"), ShardSource(tmp_path / "d", "fixed")
+    data = contour.reader.read(1)
+    np.testing.assert_array_equal(contour[1].points[:17], data["landmarks_contour_2d"].astype(float))
+    np.testing.assert_array_equal(fixed[1].points, data["landmarks_2d"].astype(float))
+    np.testing.assert_array_equal(contour[1].target, data["segmentation"])
+    np.testing.assert_array_equal(contour[1].depth, data["depth"])

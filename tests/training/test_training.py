@@ -1,0 +1,172 @@
+"""Stage I resumes exactly; stage II learns, and leaves a frozen backbone alone."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from synthforge.config import from_dict
+from synthforge.datasets.sample import Sample, TargetClass
+from synthforge.errors import ConfigError, DatasetError
+from synthforge.models.label_nets import state_sha256
+from synthforge.models.store import load_model
+from synthforge.storage.run import run
+from synthforge.training.label_finetune import LabelTrainConfig, choose, label_finetune
+from synthforge.training.multitask import TrainConfig, train
+from tests.helpers.fake_source import FakeConfig, FakeSource
+
+MODEL = {
+    "input_size": 32,
+    "encoder_widths": [8, 16, 16],
+    "feature_channels": 8,
+    "head_widths": [8, 8],
+    "keypoint_channels": 8,
+    "keypoint_depth": 2,
+}
+FIT = {"batch": 4, "workers": 0, "precision": "32-true", "check_every": 4, "warmup": 2, "threads": 1}
+
+
+def config(steps=8, **fit) -> TrainConfig:
+    data = {"model": MODEL, "fit": FIT | {"steps": steps} | fit, "held_out": 3}
+    data["loss"] = {"consistency_fraction": 0.5}
+    return from_dict(TrainConfig, data, "test")
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("shards") / "d"
+    run(FakeSource(), FakeConfig(), out, n=12, workers=0)
+    return out
+
+
+@pytest.fixture(scope="module")
+def stage_one(shards, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "one"
+    train(config(), [shards], out, progress_bar=False)
+    return out
+
+
+def test_a_run_leaves_all_it_promises(stage_one):
+    report = json.loads((stage_one / "report.json").read_text())
+    assert report["steps"] == 8 and report["views"] == 32 and report["samples"] == 9
+    rows = list(csv.DictReader((stage_one / "logs/metrics.csv").open()))
+    assert {"loss/heatmap", "loss/depth", "loss/consistency", "check/points_px"} <= set(rows[0])
+    assert (stage_one / "panels/step_000008.png").is_file()
+    assert load_model(stage_one).class_names[13] == "hair"
+
+
+def test_an_interrupted_run_resumes_to_the_same_weights(shards, stage_one, tmp_path, monkeypatch):
+    from synthforge.training import multitask
+
+    def stop_at_five(module, batch, index):
+        if module.global_step == 5:
+            raise RuntimeError("pulled the plug")
+        return original(module, batch, index)
+
+    original = multitask.MultiTaskModule.training_step
+    monkeypatch.setattr(multitask.MultiTaskModule, "training_step", stop_at_five)
+    with pytest.raises(RuntimeError, match="plug"):
+        train(config(), [shards], tmp_path / "two", progress_bar=False)
+    monkeypatch.undo()
+    with pytest.raises(DatasetError, match="--resume"):
+        train(config(), [shards], tmp_path / "two", progress_bar=False)
+    report = train(config(), [shards], tmp_path / "two", resume=True, progress_bar=False)
+    assert report["steps"] == 8
+    assert state_sha256(load_model(tmp_path / "two").net) == state_sha256(load_model(stage_one).net)
+
+
+def test_a_run_by_the_clock_ends_by_it(shards, tmp_path):
+    report = train(config(minutes=0.03), [shards], tmp_path / "c", progress_bar=False)
+    assert report["steps"] > 2 and 0.03 <= report["minutes"] < 0.2
+
+
+def test_data_that_do_not_suffice_are_refused(shards, tmp_path):
+    with pytest.raises(DatasetError, match="held out"):
+        train(from_dict(TrainConfig, {"held_out": 12}, "t"), [shards], tmp_path / "x", progress_bar=False)
+    with pytest.raises(DatasetError, match="no checkpoint"):
+        train(config(), [shards], tmp_path / "x", resume=True, progress_bar=False)
+
+
+class Spots:
+    """A bright spot in the dark; all points lie around it, and class 1 is where it is."""
+
+    name, has_points, has_depth = "spots", True, False
+    classes = (TargetClass(0, "rest", ("background",)), TargetClass(1, "spot", ("skin", "nose")))
+    flip_classes = np.arange(256, dtype=np.uint8)
+    crop_source, crop_scale = "image", 1.0
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, index):
+        rng = np.random.default_rng(index)
+        centre = rng.uniform(12, 36, 2)
+        rows, columns = np.mgrid[:48, :48] + 0.5
+        spot = np.hypot(columns - centre[0], rows - centre[1]) < 6
+        rgb = np.where(spot[..., None], 220, 30).astype(np.uint8) * np.ones(3, np.uint8)
+        points = centre + 5 * np.stack([np.cos(np.arange(68)), np.sin(np.arange(68))], 1)
+        box = (0.0, 0.0, 48.0, 48.0)
+        return Sample(str(index), rgb, box, points, spot.astype(np.uint8), person=str(index))
+
+
+def label_config(steps) -> LabelTrainConfig:
+    return from_dict(
+        LabelTrainConfig,
+        {"fit": FIT | {"steps": steps, "rate": 5e-3, "encoder_rate": 5e-3}, "augment": {"wide": 0.0}},
+        "test",
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "features"), [("lf", True), ("lf", False), ("adapter", True), ("finetune", True)]
+)
+def test_each_method_adapts_and_says_what_it_froze(stage_one, tmp_path, method, features):
+    before = state_sha256(load_model(stage_one).net)
+    report = label_finetune(
+        label_config(6), Spots(), stage_one, tmp_path / "r", method, features, n_real=8, progress_bar=False
+    )
+    frozen = method in ("lf", "adapter")
+    assert report["backbone_frozen"] == frozen and report["photographs"] == 8
+    assert report["backbone_sha256_before"] == before
+    assert (report["backbone_sha256_after"] == before) == frozen
+    stored = load_model(tmp_path / "r")
+    assert (state_sha256(stored.net.backbone) == before) == frozen
+    if method != "adapter":
+        assert stored.class_names == ("rest", "spot")
+
+
+def test_learning_from_scratch_finds_the_spot(tmp_path, monkeypatch):
+    from synthforge.models.multitask import ModelConfig
+    from synthforge.training import label_finetune as module
+
+    small = from_dict(ModelConfig, MODEL, "test")
+    monkeypatch.setattr(module, "ModelConfig", lambda: small)
+    label_finetune(label_config(120), Spots(), None, tmp_path / "s", "scratch", progress_bar=False)
+    net = load_model(tmp_path / "s").net
+    from synthforge.datasets.views import Views
+    from synthforge.models.multitask import normalise
+
+    batch = torch.utils.data.default_collate([Views(Spots(), 32, net.label_stride)[i] for i in range(12)])
+    out = net(normalise(batch["rgb"]))
+    assert (out.points - batch["points"]).norm(dim=2).mean() < 0.12
+    assert (out.segmentation.argmax(1) == batch["target"]).float().mean() > 0.93
+
+
+def test_what_cannot_be_combined_is_refused(stage_one, tmp_path):
+    class Pointless(Spots):
+        has_points = False
+
+    with pytest.raises(ConfigError, match="adapter"):
+        label_finetune(label_config(1), Pointless(), stage_one, tmp_path / "a", "adapter")
+    with pytest.raises(ConfigError, match="--backbone"):
+        label_finetune(label_config(1), Spots(), None, tmp_path / "b", "lf")
+    with pytest.raises(ConfigError, match="there are 12"):
+        choose(12, 13, 0)
+
+
+def test_the_drawn_photographs_depend_on_the_seed_alone():
+    assert choose(50, 10, 1) == choose(50, 10, 1) != choose(50, 10, 2)
+    assert choose(5, None, 0) == [0, 1, 2, 3, 4]
