@@ -24,6 +24,8 @@ PART_COLORS = {
     "upper_gum": (0.74, 0.42, 0.42),
     "lower_gum": (0.74, 0.42, 0.42),
     "tongue": (0.72, 0.36, 0.36),
+    "left_caruncle": (0.80, 0.50, 0.46),
+    "right_caruncle": (0.80, 0.50, 0.46),
 }
 LAMP = np.array([-0.4, -0.6, -0.7]) / np.linalg.norm([-0.4, -0.6, -0.7])  # camera frame, towards the lamp
 

@@ -96,8 +96,8 @@ class SceneSource:
         return Layout(
             resolution=c.resolution,
             codec=c.codec,
-            n_shape=head.n_shape,
-            n_expression=head.n_expression,
+            shape_names=head.shape_names,
+            expression_names=head.expression_names,
             joint_names=head.joint_names,
             attributes=self.sampler.attribute_schema,
             normals=c.normals,

@@ -9,7 +9,7 @@ from synthforge.heads.surface import nearest_on_surface
 
 from .atlas import place_uv
 from .common import Part
-from .eyes import build_eyes, eye_centres
+from .eyes import build_caruncles, build_eyes, eye_centres
 from .grids import named_point
 from .mouth import build_mouth
 from .skin import SkinResult, build_skin
@@ -38,10 +38,11 @@ class Assembled:
     hold here unchanged; eyeballs, teeth, gums and tongue follow. All lengths in metres, head frame.
 
     `face_part` and `vertex_part` index `part_names` (the skin's parts first, then left_eyeball,
-    right_eyeball, upper_teeth, lower_teeth, upper_gum, lower_gum, tongue). `labels` are fields in 0..1 over
-    all vertices (0 off the skin), `loops` ordered vertex indices and `points` the named points (the
-    subject's left of pairs) as (face, barycentric). `sex_delta` added to the vertices gives the mean man,
-    subtracted the mean woman. `eye_centres` (left, right) are the centres of the two eyeballs.
+    right_eyeball, upper_teeth, lower_teeth, upper_gum, lower_gum, tongue, left_caruncle,
+    right_caruncle). `labels` are fields in 0..1 over all vertices (0 off the skin), `loops` ordered vertex
+    indices and `points` the named points (the subject's left of pairs) as (face, barycentric). `sex_delta`
+    added to the vertices gives the mean man, subtracted the mean woman. `eye_centres` (left, right) are
+    the centres of the two eyeballs.
     """
 
     vertices: Float[np.ndarray, "v 3"]
@@ -110,7 +111,9 @@ def assemble(skin: SkinResult | None = None) -> Assembled:
 
 def _inner_parts() -> tuple[list[Part], list[np.ndarray]]:
     """Eyeballs and mouth of the mean head, and half of what differs between the mean man's and woman's."""
-    men, women = ([*build_eyes(sex), *build_mouth(sex)] for sex in (1, -1))
+    men, women = (
+        [*build_eyes(sex), *build_mouth(sex), *build_caruncles(sex)] for sex in (1, -1)
+    )
     mean = [replace(m, vertices=0.5 * (m.vertices + w.vertices)) for m, w in zip(men, women, strict=True)]
     return mean, [0.5 * (m.vertices - w.vertices) for m, w in zip(men, women, strict=True)]
 

@@ -47,9 +47,19 @@ def build() -> dict[str, np.ndarray]:
         "point_face": np.array([head.points[n][0] for n in names]),
         "point_barycentric": np.array([head.points[n][1] for n in names]),
         **{f"loop_{name}": loop for name, loop in head.loops.items()},
-        **build_rig(head),
+        **_with_caruncles(head, build_rig(head)),
     }
     return {key: _stored(key, np.asarray(value)) for key, value in arrays.items()}
+
+
+def _with_caruncles(head: Assembled, rig: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The caruncles move as the inner corner of the lids does (first vertex of the margin)."""
+    for side in ("left", "right"):
+        mine, corner = head.part_vertices(f"{side}_caruncle"), head.loops[f"lid_margin_{side}"][0]
+        for key in ("shape_deltas", "expression_deltas"):
+            rig[key][:, mine] = rig[key][:, corner, None]
+        rig["weights"][mine] = rig["weights"][corner]
+    return rig
 
 
 def positions(head: Assembled) -> dict[str, Float[np.ndarray, " 3"]]:

@@ -1,12 +1,13 @@
 """Shared shapes and small geometry helpers of the embedded-head build."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import acos, hypot, pi
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.interpolate import CubicSpline
-from scipy.spatial import Delaunay
+from scipy.spatial import Delaunay, cKDTree
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Part:
 
 
 def spline(knots: Float[np.ndarray, "k d"], step: float | None = None, n: int | None = None):
-    """Samples of the natural cubic spline through knots; the first three columns are the space it is measured in.
+    """Samples of the natural cubic spline through knots, measured in their first three columns.
 
     step: every knot is a sample and spans are cut into pieces of about this length; n: that many samples
     instead, evenly spaced over all.
@@ -42,7 +43,7 @@ def spline(knots: Float[np.ndarray, "k d"], step: float | None = None, n: int | 
     if n is not None:
         return curve(np.interp(np.linspace(0, arc[-1], n), arc, fine))
     stops = arc[::per_span]
-    at = [np.linspace(a, b, max(1, round((b - a) / step)), endpoint=False) for a, b in zip(stops, stops[1:])]
+    at = [np.linspace(a, b, max(1, round((b - a) / step)), endpoint=False) for a, b in pairwise(stops)]
     return curve(np.interp(np.r_[np.concatenate(at), arc[-1]], arc, fine))
 
 
@@ -80,11 +81,11 @@ def graded_mesh(fixed, outline, holes, size, rng, segments, iterations=40):
     free = free[allowed(free)]
 
     def spaced(p, ratio):
-        d, _ = _tree(fixed).query(p)
+        d, _ = cKDTree(fixed).query(p)
         p = p[d > ratio * size(p)]
         ends = fixed[segments]
         radius = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1) / 2 * 1.01
-        crowding = _tree(p).query_ball_point(ends.mean(1), radius)
+        crowding = cKDTree(p).query_ball_point(ends.mean(1), radius)
         return np.delete(p, np.unique(np.concatenate([np.array(c, int) for c in crowding])), axis=0)
 
     free = spaced(free, 0.55)
@@ -158,7 +159,8 @@ def flip_edges(p3, p2, faces, keep, passes=6):
 def fair(p3, faces, held, middle=(), rounds=8):
     """Taubin smoothing (1995, lambda 0.5, mu -0.53), neighbours weighed by inverse length.
 
-    held: vertex ids that stay; middle: ids on the mirror plane x = 0, smoothed as if the other half were there.
+    held: vertex ids that stay; middle: ids on the mirror plane x = 0, smoothed as if the other half were
+    there.
     """
     n = len(p3)
     edges = np.unique(np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
@@ -185,9 +187,3 @@ def orient(p: Float[np.ndarray, "n 2"], tri: Int[np.ndarray, "f 3"]) -> Int[np.n
     out = tri.copy()
     out[flip] = out[flip][:, ::-1]
     return out
-
-
-def _tree(points):
-    from scipy.spatial import cKDTree
-
-    return cKDTree(points)

@@ -26,7 +26,8 @@ UPPER_LIP = frozenset(["upper_verm_lat", "upper_lip_front", "labiale_superius", 
 LOWER_LIP = frozenset(["lower_verm_lat", "lower_lip_front", "labiale_inferius", "seam_lower", "stomion_lower"])
 LID_GAP = 0.35 * MM  # least clearance of lid skin from the globe when it moves over it
 LID_STEP = 0.5 * MM  # how far the upper lid's edge stands before the lower's when shut
-UPPER_FADE, LOWER_FADE = np.deg2rad(40), np.deg2rad(38)  # angle above or below the margin where lid travel ends
+MOST_LIFT = 1.5 * MM  # beyond this a shut lid would bulge
+UPPER_FADE, LOWER_FADE = np.deg2rad(34), np.deg2rad(34)  # angle above or below the margin where lid travel ends
 JAW_AXIS = "condyle_centre"
 
 
@@ -165,14 +166,14 @@ def lid_field(anatomy: Anatomy, slits: Slits, shape: dict) -> Float[np.ndarray, 
     upper, lower, opening = lids.at(place[:, 0] / radius)
     over, under = np.maximum(angle - upper[:, 0], 0), np.maximum(lower[:, 0] - angle, 0)
     # what stands out farther than the margin is the fold over the lid, or cheek: it follows less
-    reach = 1 - smoothstep(radius - np.where(below < 0.5, upper[:, 1], lower[:, 1]), 1.5 * MM, 9 * MM)
-    share_up = (1 - below) * np.clip(1 - over / UPPER_FADE, 0, 1) ** 2 * reach
-    share_low = below * np.clip(1 - under / LOWER_FADE, 0, 1) ** 2 * reach
+    reach = 1 - smoothstep(radius - np.where(below < 0.5, upper[:, 1], lower[:, 1]), 1 * MM, 7 * MM)
+    share_up = (1 - below) * (1 - smoothstep(over, 0, UPPER_FADE)) * reach
+    share_low = below * (1 - smoothstep(under, 0, LOWER_FADE)) * reach
     arm = 13 * MM
     lift = np.zeros_like(radius)
     if "close" in shape:
-        meet = lower[:, 0] + shape["close"] * (upper - lower)[:, 0]
-        turn_up, turn_low = meet - upper[:, 0], meet - lower[:, 0]
+        fissure = (upper - lower)[:, 0]
+        turn_up, turn_low = (shape["close"]["upper"] - 1) * fissure, shape["close"]["lower"] * fissure
         outermost = np.maximum(upper[:, 1], lower[:, 1] + LID_STEP)
         lift = share_up * (outermost - upper[:, 1]) + share_low * (outermost - LID_STEP - lower[:, 1])
     else:
@@ -182,28 +183,37 @@ def lid_field(anatomy: Anatomy, slits: Slits, shape: dict) -> Float[np.ndarray, 
     to = _turned(place, turn, nasal * MM / arm * np.sqrt(opening))
     ray = to / radius[:, None]
     to = to + lift[:, None] * ray
-    swell = (share_up + share_low) * opening
-    delta[near] = to + _needed_lift(place, to, swell) * swell[:, None] * ray - place
+    # shut lids bulge over the cornea
+    before_cornea = np.exp(-((np.arccos(np.clip(ray[:, 2], -1, 1)) / np.deg2rad(24)) ** 2))
+    swell = (share_up + share_low) * opening * (0.4 + 0.6 * before_cornea)
+    outer = ~np.isin(near, np.setdiff1d(head.faces[head.part_faces("eye_socket")], head.loops["lid_margin_left"]))
+    gaze = np.deg2rad(shape.get("gaze", [0, 0]))
+    higher = _needed_lift(place[outer], to[outer], swell[outer], gaze)
+    delta[near] = to + higher * swell[:, None] * ray - place
     return delta
 
 
-def _needed_lift(start: np.ndarray, end: np.ndarray, swell: np.ndarray) -> float:
-    """How far (m) the end places must swell for straight paths to clear the globe by LID_GAP.
+def _needed_lift(start: np.ndarray, end: np.ndarray, swell: np.ndarray, gaze: np.ndarray) -> float:
+    """How far (m) the end places of the lids' outer skin must swell for straight paths to clear the globe.
 
-    A chord cuts the arc half way. Counted is the outer skin of the moving lid; the inner face starts
-    against the globe and is hidden.
+    A chord cuts the arc half way, and the cornea, turned by `gaze` (pitch down, yaw left; radians)
+    with the shape, stands out of the sphere. They keep LID_GAP, or what they have at
+    rest, as far as MOST_LIFT allows.
     """
 
-    def clearance(p):
+    def clearance(p, w):
         r = np.linalg.norm(p, axis=1)
-        return r - globe_radius(np.arccos(np.clip(p[:, 2] / r, -1, 1)))
+        pitch, yaw = w * gaze
+        axis = np.array([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
+        return r - globe_radius(np.arccos(np.clip(p @ axis / r, -1, 1)))
 
-    outer = (clearance(start) > 2 * LID_GAP) & (clearance(start) < 3 * MM) & (swell > 0.3)
+    counts = (clearance(start, 0) < 3 * MM) & (swell > 0.3)
+    least = np.minimum(clearance(start, 0), LID_GAP)
     lift = 0.0
     for w in (0.35, 0.5, 0.75, 1.0):
-        short = (LID_GAP - clearance(start + w * (end - start))) / (w * np.maximum(swell, 0.3))
-        lift = max(lift, float(short[outer].max(initial=0.0)))
-    return lift
+        short = (least - clearance(start + w * (end - start), w)) / (w * np.maximum(swell, 0.3))
+        lift = max(lift, float(short[counts].max(initial=0.0)))
+    return min(lift, MOST_LIFT)
 
 
 def _turned(place: np.ndarray, pitch: np.ndarray, yaw: np.ndarray) -> np.ndarray:
@@ -286,14 +296,14 @@ class ExpressionBuilder:
             out[head.faces[head.face_part == head.part_names.index("mouth_bag")].ravel()] = 1
         return out
 
-    def tongue_field(self) -> Float[np.ndarray, "v 3"]:
-        """The tongue put out over the lower teeth: the tip 30 mm forward, the root stays."""
+    def tongue_field(self, tip: list[float], arch: float) -> Float[np.ndarray, "v 3"]:
+        """The tongue put out: its tip moves by `tip`, its middle `arch` higher (mm), its root stays."""
         head = self.anatomy.head
         rows = head.part_vertices("tongue")
         z = head.vertices[rows, 2]
-        along = smoothstep((z - z.min()) / np.ptp(z), 0.1, 1.0)
+        along = smoothstep((z - z.min()) / np.ptp(z), 0.1, 1.0)[:, None]
         delta = np.zeros_like(head.vertices)
-        delta[rows] = along[:, None] * [0, 3 * MM, 30 * MM] + (along * (1 - along))[:, None] * [0, 10 * MM, 0]
+        delta[rows] = (along * tip + 4 * along * (1 - along) * [0, arch, 0]) * MM
         return delta
 
     def shape(self, spec: dict, both: bool) -> Float[np.ndarray, "v 3"]:
@@ -306,6 +316,8 @@ class ExpressionBuilder:
             delta += lid_field(self.anatomy, self.slits, spec)
         if "jaw" in spec:
             delta += self.jaw_field(**spec["jaw"])
+        if "tongue" in spec:
+            delta += self.tongue_field(**spec["tongue"])
         return delta
 
 
@@ -333,5 +345,4 @@ def build_expressions(build: ExpressionBuilder) -> tuple[list[str], Float[np.nda
         else:
             fields[name] = anatomy.symmetric(field)
     fields["mouthClose"] = anatomy.symmetric(build.close_field(fields["jawOpen"]))
-    fields["tongueOut"] = build.tongue_field()
     return list(fields), np.stack(list(fields.values()))

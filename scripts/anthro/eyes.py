@@ -16,6 +16,8 @@ from .grids import named_point, tube
 SCLERA_RADIUS = 11.7e-3  # m
 CORNEA_RADIUS = 7.8e-3
 APEX = 12.54e-3  # from the centre of the globe
+CARUNCLE_OFFSET = np.array([3.0, 0.8, -4.1])  # mm, its middle from the inner corner of the left eye
+CARUNCLE_RADII = np.array([3.1, 2.3, 3.1])
 IRIS_RADIUS = 5.85e-3  # visible disc, half the limbus diameter
 LIMBUS_BLEND = 0.35e-3  # m, smooth union of the sclera and the cornea: about 1.2 mm of arc
 
@@ -55,4 +57,19 @@ def build_eyes(sex: float) -> list[Part]:
                 end=back + centre,
             )
         )
+    return parts
+
+
+def build_caruncles(sex: float) -> list[Part]:
+    """The pink bodies that fill the inner corners between lids and globe, left and right."""
+    polar, around = np.linspace(0, np.pi, 9)[1:-1], np.linspace(0, 2 * np.pi, 14, endpoint=False)
+    ring = np.stack([np.cos(around), np.sin(around), np.zeros_like(around)], -1)
+    rings = np.sin(polar)[:, None, None] * ring + np.cos(polar)[:, None, None] * [0, 0, 1]
+    middle, pole = named_point("endocanthion", sex) + CARUNCLE_OFFSET, np.array([0, 0, CARUNCLE_RADII[2]])
+    parts = []
+    for side, mirror in (("left", np.ones(3)), ("right", np.array([-1.0, 1, 1]))):
+        points, start, end = (
+            mirror * (q + middle) * 1e-3 for q in (rings * CARUNCLE_RADII, pole, -pole)
+        )
+        parts.append(tube(points, f"{side}_caruncle", CLASS_ID[f"{side}_eye"], start, end))
     return parts

@@ -10,16 +10,27 @@ from .skin_layout import MEAN
 
 # Curves as (x, y, z) or point names; the front is x over (-z, y).
 RIM = [
-    "otobasion_sup", (78.2, 23, -7), (81.3, 26.2, -13.5), "superaurale", (89.4, 24.2, -28), (90.4, 17.5, -34.4),
-    "postaurale", (86.4, 0, -35.7), (82, -8.5, -31.5), (76.6, -16.5, -25), (72, -23, -17.5), (69.8, -27.6, -9.5),
-    "subaurale", "otobasion_inf",
+    "otobasion_sup",
+    (78.2, 23, -7),
+    (81.3, 26.2, -13.5),
+    "superaurale",
+    (89.4, 24.2, -28),
+    (90.4, 17.5, -34.4),
+    "postaurale",
+    (86.4, 0, -35.7),
+    (82, -8.5, -31.5),
+    (76.6, -16.5, -25),
+    (72, -23, -17.5),
+    (69.8, -27.6, -9.5),
+    "subaurale",
+    "otobasion_inf",
 ]
 RELIEF = {
     "helix": (["crus_helicis", (71.6, 5, -6), (73.6, 11, -3), (77, 16.6, -5.4)], 10),
     "scapha": ([(79.2, 20.4, -15.5), (84.8, 20.4, -22), (88.6, 16.4, -28), (87.4, 9, -30.6),
                 (84.8, 2, -30.8), (81.2, -6, -27.6), (78.2, -11.5, -22.8)], 24),
-    "antihelix": (["antitragus", (75, -15.6, -13), (79.6, -11, -20), (84, -5, -25.3), "antihelix", (88, 8.5, -26.4),
-                   (89, 14, -24.8), (87.8, 17.6, -21.5)], 26),
+    "antihelix": (["antitragus", (75, -15.6, -13), (79.6, -11, -20), (84, -5, -25.3), "antihelix",
+                   (88, 8.5, -26.4), (89, 14, -24.8), (87.8, 17.6, -21.5)], 26),
     "lower_crus": ([(87.4, 7.5, -25.4), (83.5, 9.3, -18.5), (79.2, 10.4, -12), (76, 11.2, -7.4)], 12),
     "fossa": ([(84.2, 13.2, -21.6), (81.4, 14.8, -17), (78.8, 15.6, -12), (76.6, 15.4, -8.6)], 9),
     "cymba": ([(70.4, 6.4, -10.4), (72.3, 6, -15), (75.4, 4.4, -20), (77, 0.6, -22.8)], 10),
@@ -47,7 +58,9 @@ def _side(p):
 
 def ear(
     front: Float[np.ndarray, "a 3"], back: Float[np.ndarray, "b 3"], rng: np.random.Generator
-) -> tuple[Float[np.ndarray, "v 3"], Float[np.ndarray, "v 2"], Int[np.ndarray, "f 3"], Float[np.ndarray, "r b 3"]]:
+) -> tuple[
+    Float[np.ndarray, "v 3"], Float[np.ndarray, "v 2"], Int[np.ndarray, "f 3"], Float[np.ndarray, "r b 3"]
+]:
     """Ear over its attachment lines (top to bottom): front vertices, their side view, triangles; back rows.
 
     The first a vertices are `front`, the next b - 2 the rim between the ends. The back rows run from the rim
@@ -84,7 +97,9 @@ def ear(
     hollow = back - span * 0.45 + reach * np.array([-1.2, 0, -1.2])
     profile = np.stack([crest, (crest + shoulder) / 2 + 0.35 * full * out, rim, behind, hollow, back])
     at = np.linspace(0, 1, len(profile))
-    rows = CubicSpline(at, profile, axis=0)(np.interp(np.linspace(0, 1, BACK_ROWS + 1), [0, 0.55, 1], [0, 0.6, 1]))
+    rows = CubicSpline(at, profile, axis=0)(
+        np.interp(np.linspace(0, 1, BACK_ROWS + 1), [0, 0.55, 1], [0, 0.6, 1])
+    )
     rows = rows[:-1]
     return vertices, points, faces, rows
 

@@ -23,6 +23,7 @@ OFF_SKIN = (
     "eyeball_centre corneal_apex pupil_plane_centre upper_incisor_edge lower_incisor_edge upper_canine_tip "
     "upper_first_molar lower_first_molar condyle_lateral_pole condyle_centre hyoid_body"
 ).split()
+BY_CURVES = ("upper_lid_crease", "stomion")  # placed by the curves around them alone
 ON_EAR = (
     "tragion tragus_tip intertragic_notch antitragus superaurale subaurale postaurale helix_lateral "
     "concha_deep antihelix crus_helicis"
@@ -92,18 +93,19 @@ def curves() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 def surface(sampled: dict) -> RBFInterpolator:
     """Thin-plate map capsule -> millimetres through all curves, named points and shape points."""
-    named = [n for n in TABLE if n not in OFF_SKIN and n not in ON_EAR and n not in ("upper_lid_crease", "stomion")]
-    groups = [([c[0] for n, c in sampled.items() if n in CURVES], [c[1] for n, c in sampled.items() if n in CURVES])]
-    groups += [([c[0] for n, c in sampled.items() if n in FEATURES], [c[1] for n, c in sampled.items() if n in FEATURES])]
-    for entries in (named, SHAPE):
-        single = [knot(e) for e in entries]
-        groups.append(([np.array([e[0] for e in single])], [np.array([e[1] for e in single])]))
-    p = np.concatenate([c for g in groups for c in g[0]])
-    st = np.concatenate([c for g in groups for c in g[1]])
-    soft = np.repeat(SOFTNESS, [sum(map(len, g[0])) for g in groups])
-    ref = capsule(st)
-    ref = np.concatenate([ref, ref * [-1, 1, 1]])
-    p, soft = np.concatenate([p, p * [-1, 1, 1]]), np.tile(soft, 2)
+    named = [n for n in TABLE if n not in (*OFF_SKIN, *ON_EAR, *BY_CURVES)]
+    groups = [
+        [c for name, c in sampled.items() if name in CURVES],
+        [c for name, c in sampled.items() if name in FEATURES],
+        [(p[None], place[None]) for p, place in map(knot, named)],
+        [(p[None], place[None]) for p, place in map(knot, SHAPE)],
+    ]
+    p = np.concatenate([c[0] for group in groups for c in group])
+    ref = capsule(np.concatenate([c[1] for group in groups for c in group]))
+    soft = np.repeat(SOFTNESS, [sum(len(c[0]) for c in group) for group in groups])
+    ref, p = np.concatenate([ref, ref * [-1, 1, 1]]), np.concatenate([p, p * [-1, 1, 1]])
     _, first = np.unique(np.round(ref, 1), axis=0, return_index=True)
     first.sort()
-    return RBFInterpolator(ref[first], p[first], kernel="thin_plate_spline", smoothing=soft[first])
+    return RBFInterpolator(
+        ref[first], p[first], kernel="thin_plate_spline", smoothing=np.tile(soft, 2)[first]
+    )

@@ -8,18 +8,34 @@ from scipy.spatial import cKDTree
 
 from .common import fair, flip_edges, graded_mesh, spline
 from .skin_curves import CURVES, ROWS
-from .skin_layout import MEAN, MIDLINE, OFF_SKIN, ON_EAR, RADIUS, TABLE, TOP, capsule, curves, knot, plane, surface, unplane
+from .skin_layout import (
+    MEAN,
+    MIDLINE,
+    OFF_SKIN,
+    ON_EAR,
+    RADIUS,
+    TABLE,
+    TOP,
+    capsule,
+    curves,
+    knot,
+    plane,
+    surface,
+    unplane,
+)
 
 # (curve, wanted edge length there in mm); lengths grow by GROWTH per mm away from the curves
 SIZES = {
-    "lid_upper": 1.15, "lid_lower": 1.15, "lid_crease": 1.3, "lid_fold": 1.6, "lip_upper": 1.2, "lip_lower": 1.3,
-    "stomion_upper": 1.1, "stomion_lower": 1.1, "nostril": 1.2, "wing_rim": 1.3, "alar_groove": 1.3, "wing": 1.5,
-    "columella_edge": 1.3, "dorsum": 2.0, "nose_side": 2.2, "nose_base": 1.4, "lid_cheek": 2.2, "lip_upper_crest": 1.1,
-    "lip_upper_mid": 1.1, "lip_lower_mid": 1.2, "lip_lower_crest": 1.2, "lid_low_bulge": 1.6, "mentolabial": 2.2,
-    "philtral_column": 1.7, "ear_front": 1.9, "ear_back": 1.9, "brow_ridge": 2.8, "jaw": 3.6,
+    "lid_upper": 1.15, "lid_lower": 1.15, "lid_crease": 1.3, "lid_fold": 1.6, "lid_low_bulge": 1.6,
+    "lid_cheek": 2.2, "lip_upper": 1.2, "lip_lower": 1.3, "lip_upper_crest": 1.1, "lip_upper_mid": 1.1,
+    "lip_lower_mid": 1.2, "lip_lower_crest": 1.2, "stomion_upper": 1.1, "stomion_lower": 1.1, "nostril": 1.2,
+    "wing_rim": 1.3, "alar_groove": 1.3, "wing": 1.5, "columella_edge": 1.3, "dorsum": 2.0, "nose_side": 2.2,
+    "nose_base": 1.4, "philtral_column": 1.7, "mentolabial": 2.2, "ear_front": 1.9, "ear_back": 1.9,
+    "brow_ridge": 2.8, "jaw": 3.6,
 }  # fmt: skip
 GROWTH = 0.13
 COARSEST = 8.0
+FAIR_BELOW = 4.5  # only the part meshed finer than this is smoothed, mm
 LID_RADIUS = 13.0  # skin stays this far from the centre of the globe, mm
 HOLES = {
     "eye": ("lid_upper", "lid_lower"),
@@ -63,63 +79,62 @@ def offset(loop: Float[np.ndarray, "k 2"], width: float) -> Float[np.ndarray, "k
 
 
 def half_skin() -> HalfSkin:
-    """Mesh of the half head, without the parts swept into its holes."""
+    """Mesh of the half head, without the sheets that fill its holes."""
     sampled = curves()
-    fit = surface(sampled)
-    flat = {name: plane(c[1]) for name, c in sampled.items()}
+    fixed, rows = _fixed_points({name: plane(c[1]) for name, c in sampled.items()})
+    flat = {name: fixed[ids] for name, ids in rows.items()}
+    size = _size_field(flat)
+    way_round = [flat["throat"], flat["chin"], flat["face"], flat["crown"], flat["back"], flat["hem"][::-1]]
+    outline = np.concatenate(way_round)
+    outline = outline[np.linalg.norm(outline - np.roll(outline, -1, axis=0), axis=1) > 1e-6]
+    segments = np.concatenate([np.stack([r[:-1], r[1:]], 1) for n, r in rows.items() if n != "named"])
+    holes = [hole_outline(flat, name) for name in HOLES]
+    points, faces = graded_mesh(fixed, outline, holes, size, np.random.default_rng(7), segments)
 
+    places = unplane(points)
+    places[points[:, 1] > TOP - 1e-6] = [RADIUS * np.pi / 2, TOP]
+    vertices = surface(sampled)(capsule(places))
+    for name in CURVES:
+        vertices[rows[name]], places[rows[name]] = sampled[name]
+    vertices = _clear_of_globe(vertices)
+    keep = {
+        tuple(sorted(e)) for r in rows.values() for e in zip(r[:-1].tolist(), r[1:].tolist(), strict=True)
+    }
+    faces = flip_edges(vertices, points, faces, keep)
+    held = np.concatenate([*(rows[n] for n in HELD), np.flatnonzero(size(points) > FAIR_BELOW)])
+    vertices = fair(vertices, faces, held, np.concatenate([rows[n] for n in MIDLINE]))
+    return HalfSkin(vertices, places, faces, rows)
+
+
+def _fixed_points(flat: dict[str, np.ndarray]) -> tuple[Float[np.ndarray, "n 2"], dict[str, np.ndarray]]:
+    """One list of the authored points on the plane, shared ends merged, and the ids of each row in it."""
     named = np.array([knot(n)[1] for n in TABLE if n not in OFF_SKIN and n not in ON_EAR])
     gap, _ = cKDTree(np.concatenate(list(flat.values()))).query(plane(named))
-    flat["named"] = plane(named[(gap > 0.9) & (named[:, 0] > 0) & (named[:, 0] < RADIUS * np.pi - 1e-6)])
-
-    for hole, width in COLLARS.items():
-        flat[f"{hole}_collar"] = offset(hole_outline(flat, hole), width)
-    for name, (knots, step) in ROWS.items():
-        flat[name] = plane(spline(np.array(knots, float), step))
-    # one list of fixed points; shared ends of curves are one vertex
-    stacked = np.concatenate(list(flat.values()))
-    names = np.repeat(np.arange(len(flat)), [len(c) for c in flat.values()])
+    inland = (named[:, 0] > 0) & (named[:, 0] < RADIUS * np.pi - 1e-6)
+    rows = dict(flat, named=plane(named[(gap > 0.9) & inland]))
+    rows |= {f"{hole}_collar": offset(hole_outline(flat, hole), width) for hole, width in COLLARS.items()}
+    rows |= {name: plane(spline(np.array(knots, float), step)) for name, (knots, step) in ROWS.items()}
+    stacked = np.concatenate(list(rows.values()))
+    owner = np.repeat(np.arange(len(rows)), [len(r) for r in rows.values()])
     _, first, same = np.unique(np.round(stacked, 2), axis=0, return_index=True, return_inverse=True)
     order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    ids = rank[same.ravel()]
-    fixed = stacked[first[order]]
-    rows = {name: ids[names == k] for k, name in enumerate(flat)}
+    ids = np.argsort(order)[same.ravel()]
+    return stacked[first[order]], {name: ids[owner == k] for k, name in enumerate(rows)}
 
-    seeds = np.concatenate([flat[n] for n in SIZES])
-    wanted = np.concatenate([np.full(len(flat[n]), h) for n, h in SIZES.items()])
-    tree = cKDTree(seeds)
+
+def _size_field(flat: dict[str, np.ndarray]):
+    """Wanted edge length at points of the plane, mm."""
+    tree = cKDTree(np.concatenate([flat[n] for n in SIZES]))
+    wanted = np.repeat(list(SIZES.values()), [len(flat[n]) for n in SIZES])
 
     def size(p):
         d, i = tree.query(p, k=24)
         return np.minimum((wanted[i] + GROWTH * d).min(1), COARSEST)
 
-    outline = np.concatenate(
-        [flat["throat"], flat["chin"][1:], flat["face"], flat["crown"][1:], flat["back"][1:], flat["hem"][::-1][1:-1]]
-    )
-    holes = [hole_outline(flat, name) for name in HOLES]
-    lines = [row for name, row in rows.items() if name != "named"]
-    segments = np.concatenate([np.stack([row[:-1], row[1:]], 1) for row in lines])
-    points, faces = graded_mesh(fixed, outline, holes, size, np.random.default_rng(7), segments)
-    places = unplane(points)
-    places[points[:, 1] > TOP - 1e-6] = [RADIUS * np.pi / 2, TOP]
-    vertices = fit(capsule(places))
-    for name, row in rows.items():
-        if name not in CURVES:
-            continue
-        vertices[row] = sampled[name][0]
-        places[row] = sampled[name][1]
-    keep = {tuple(sorted(e)) for r in rows.values() for e in zip(r[:-1].tolist(), r[1:].tolist(), strict=True)}
-    centre = MEAN["eyeball_centre"]
-    out = vertices - centre
-    near = np.linalg.norm(out, axis=1)
-    lift = np.maximum(near, LID_RADIUS) / near
-    vertices = centre + out * lift[:, None]
-    faces = flip_edges(vertices, points, faces, keep)
-    held = np.unique(np.concatenate([rows[n] for n in HELD]))
-    coarse = size(points) > 4.5
-    held = np.union1d(held, np.flatnonzero(coarse))
-    middle = np.concatenate([rows[n] for n in MIDLINE])
-    vertices = fair(vertices, faces, held, middle)
-    return HalfSkin(vertices, places, faces, rows)
+    return size
+
+
+def _clear_of_globe(vertices: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "v 3"]:
+    out = vertices - MEAN["eyeball_centre"]
+    near = np.linalg.norm(out, axis=1, keepdims=True)
+    return MEAN["eyeball_centre"] + out * np.maximum(1, LID_RADIUS / near)

@@ -1,27 +1,12 @@
 """Surfaces swept inwards from the holes of the half head: eye socket, mouth bag, nostril (millimetres)."""
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from .skin_layout import MEAN
 
 GLOBE = 11.7  # radius of the eyeball the lids close on, mm
 EYE = MEAN["eyeball_centre"]
-
-
-def directed(faces: Int[np.ndarray, "f 3"], a: int, b: int) -> bool:
-    """Whether some triangle runs a -> b."""
-    return bool(((faces == a) & (np.roll(faces, -1, axis=1) == b)).any())
-
-
-def strip(rows: Int[np.ndarray, "r n"], closed: bool) -> Int[np.ndarray, "f 3"]:
-    """Triangles between successive rows of vertex ids, running rows[0][1] -> rows[0][0]."""
-    if closed:
-        rows = np.concatenate([rows, rows[:, :1]], axis=1)
-    a, b, c, d = rows[:-1, :-1], rows[:-1, 1:], rows[1:, 1:], rows[1:, :-1]
-    faces = np.stack([b, a, d, b, d, c], -1).reshape(-1, 3)
-    degenerate = (faces == np.roll(faces, 1, axis=1)).any(1)
-    return faces[~degenerate]
 
 
 def _ease(x):
@@ -44,15 +29,13 @@ def socket_rings(margin: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "r n 3"]
 
 
 def nostril_rings(rim: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "r n 3"]:
-    """A blind passage up and back from the nostril rim."""
+    """A blind passage up and a little forward from the nostril rim: the vestibule."""
     centre = rim.mean(0)
     rings = []
-    for depth, scale in ((1.0, 1.02), (2.5, 1.05), (5.0, 0.95), (8.0, 0.75), (10.5, 0.45)):
-        way = np.array([-0.12 * depth, 0.8 * depth, -0.55 * depth])
-        lean = 0.35 * depth / 10  # turns the ring square to the passage
+    for depth, scale in ((1.0, 0.98), (2.5, 0.92), (4.5, 0.8), (6.5, 0.65), (8.0, 0.45)):
         ring = (rim - centre) * scale
-        ring[:, 1] *= 1 - lean
-        rings.append(centre + way + ring)
+        ring[:, 1] *= 1 - depth / 9  # turns the ring level
+        rings.append(centre + depth * np.array([-0.1, 1.0, 0.55]) + ring)
     return np.array(rings)
 
 

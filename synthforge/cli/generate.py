@@ -62,7 +62,7 @@ def generate(
     resolved = load_config(GenerateConfig, config_path("generate", config), [*given, *overrides])
     out = out or Path("out") / resolved.name
     workers = len(os.sched_getaffinity(0)) if workers is None else workers
-    with tqdm(total=n, unit="sample", smoothing=0.1, mininterval=0.5, dynamic_ncols=True) as bar:
+    with tqdm(total=n, unit="sample", smoothing=0.1, mininterval=0.5, delay=0.5, dynamic_ncols=True) as bar:
 
         def progress(done: int, total: int) -> None:
             if bar.total != total or (bar.n == 0 and done > 1):  # what was there already has no rate

@@ -40,6 +40,7 @@ def dress(
     """Shirt with a round or pointed neckline over posed vertices (metres, world frame)."""
     neckline = _neckline(head.canonical * 1000.0, rng)
     color = hex_to_linear(_COLORS[rng.integers(len(_COLORS))]) * np.exp(rng.normal(0, 0.15, 3))
+    color = color + rng.uniform(0.1, 0.6) * (color.mean() - color)  # washed
     worn = np.flatnonzero(surface.skin[head.faces].all(1) & (neckline[head.faces].min(1) < 0))
     if not len(worn):
         return []
@@ -97,7 +98,8 @@ def clip_triangles(
         np.stack([cut(a, b), corner(b), corner(c)], 1)[two],
         np.stack([cut(a, b), corner(c), cut(a, c)], 1)[two],
     ]
-    edges, index = np.unique(np.concatenate(triangles).reshape(-1, 2), axis=0, return_inverse=True)
+    keys, index = np.unique(np.concatenate(triangles) @ [len(height), 1], return_inverse=True)
+    edges = np.stack(np.divmod(keys, len(height)), -1)
     low, high = height[edges[:, 0]], height[edges[:, 1]]
     share = np.where(edges[:, 0] == edges[:, 1], 0.0, low / np.where(low == high, 1.0, low - high))
     return index.reshape(-1, 3).astype(np.int32), edges, share
@@ -132,7 +134,8 @@ def _hem(
 def boundary_edges(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "e 2"]:
     """Directed edges that only one triangle has."""
     edges = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
-    _, index, count = np.unique(np.sort(edges, 1), axis=0, return_index=True, return_counts=True)
+    keys = np.sort(edges, 1) @ [edges.max() + 1, 1]
+    _, index, count = np.unique(keys, return_index=True, return_counts=True)
     return edges[index[count == 1]]
 
 

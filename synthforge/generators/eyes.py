@@ -33,7 +33,7 @@ _MOUTH_LAB = {
 
 def _turn(rest: np.ndarray, posed: np.ndarray) -> np.ndarray:
     """Rotation that takes rest offsets to posed ones. Source: Kabsch (1976)."""
-    u, _, vt = np.linalg.svd((rest - rest.mean(0)).T @ (posed - posed.mean(0)))
+    u, _, vt = np.linalg.svd(np.einsum("ni,nj->ij", rest - rest.mean(0), posed - posed.mean(0)))
     return (u @ np.diag([1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt).T
 
 
@@ -138,7 +138,7 @@ def mouth_material(
     grain = noise(p, 0.0035, np.zeros(3))[:, 0]
     behind = np.maximum(lip_front - 0.006 - p[:, 2], 0) / 0.010
     side = np.maximum(np.abs(p[:, 0]) - 0.014, 0) / 0.014
-    shade = 0.5 ** (behind + 0.6 * side) * (1 - 0.8 * contact)
+    shade = 0.5 ** (0.7 * behind + 0.5 * side) * (1 - 0.6 * contact)
     albedo = albedo * np.exp(0.06 * grain)[:, None] * shade[:, None] ** np.array([0.9, 1.0, 1.03])
     ones = np.ones(n, np.float32)
     return Material(

@@ -225,12 +225,10 @@ def image_lighting(path: Path, rng: np.random.Generator) -> Lighting:
 
 @lru_cache(maxsize=16)
 def _read_environment(path: Path) -> np.ndarray:
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED | cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
-    if image is None or image.ndim != 3:
-        raise AssetError(
-            "cannot be read as a colour image", where=str(path), fix="use .hdr, .exr, .png or .jpg"
-        )
-    rgb = image[..., 2::-1]
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    if image is None:
+        raise AssetError("cannot be read as an image", where=str(path), fix="use .hdr, .png or .jpg")
+    rgb = image[..., ::-1]
     linear = srgb_to_linear(rgb / 255.0) if image.dtype == np.uint8 else rgb
     small = cv2.resize(np.ascontiguousarray(linear, np.float32), ENV_SIZE[::-1], interpolation=cv2.INTER_AREA)
     return np.maximum(np.nan_to_num(small), 0)
@@ -243,5 +241,6 @@ def lamp_shadow(
     turn, shift, texel = light_view(mesh.vertices, lamp.direction, _SHADOW_SIZE)
     depth = rasterize(mesh.vertices @ turn + shift, mesh.faces, _SHADOW_SIZE, _SHADOW_SIZE).depth
     radius = np.float32(max(lamp.softness / texel, 0.7))
-    seen = (points + np.float32(0.0015) * normals) @ turn + shift
-    return shadow_lookup(depth, seen, np.float32(0.003 + 0.5 * lamp.softness), radius)
+    offset = np.float32(0.0015) * normals
+    bias = np.float32(0.003 + 0.5 * lamp.softness)
+    return shadow_lookup(depth, points, offset, turn, shift, bias, radius)

@@ -18,13 +18,13 @@ def develop(
 
     Args:
         white_balance: -1 (cold) to 1 (warm); half of the tint a camera would leave in.
-        blur: 0 to 1; at 1 the lens blurs by 0.8 % of the height.
+        blur: 0 to 1; at 1 the lens blurs by 0.6 % of the height.
         noise: 0 to 1; at 1 a phone at night: shot noise with 4 % at mid grey, read noise of 1 %.
         rng: for the noise.
     """
     warm = blackbody(6500 * 2 ** (-0.45 * white_balance))
     image = linear * (warm / blackbody(6500)).astype(np.float32)
-    sigma = 0.008 * blur * linear.shape[0]
+    sigma = 0.006 * blur * linear.shape[0]
     if sigma > 0.2:
         image = cv2.GaussianBlur(image, (0, 0), sigma)
     if noise > 0:

@@ -23,7 +23,16 @@ from synthforge.generators.light import (
 )
 from synthforge.generators.noise import bilinear
 from synthforge.generators.post import develop
-from synthforge.generators.shade import Material, Samples, shade, shade_hair, solid_material, unit
+from synthforge.generators.shade import (
+    Material,
+    Probe,
+    Samples,
+    probe_of,
+    shade,
+    shade_hair,
+    solid_material,
+    unit,
+)
 from synthforge.generators.skin import SKIN_FIELDS, Look, beard_weight, skin_material, vertex_albedo
 from synthforge.generators.surface import EYE_PARTS, MOUTH_PARTS, HeadSurface, head_surface
 from synthforge.generators.worn import WornMesh, append_worn
@@ -49,7 +58,7 @@ class RasterGenerator:
     Args:
         supersample: samples per pixel along each axis.
         backgrounds: folder of images to stand behind the head; procedural scenes without it.
-        environments: folder of lat-long images (.hdr .exr .png .jpg) to light by; procedural without it.
+        environments: folder of lat-long images (.hdr .png .jpg) to light by; procedural without it.
     Raises:
         AssetError: a folder is missing or holds no images.
     """
@@ -61,9 +70,7 @@ class RasterGenerator:
     ):
         self.supersample = supersample
         self._backgrounds = image_files(backgrounds) if backgrounds else []
-        self._environments = (
-            image_files(environments, (".hdr", ".exr", ".png", ".jpg")) if environments else []
-        )
+        self._environments = image_files(environments, (".hdr", ".png", ".jpg")) if environments else []
 
     def render(self, head: HeadModel, params: SceneParams, vertices: Float[np.ndarray, "v 3"]) -> Render:
         """Image of `head` with posed `vertices` (metres, world frame) seen by `params.camera`."""
@@ -90,7 +97,9 @@ class RasterGenerator:
         shadow = np.ones(len(samples.where), np.float32)
         if lighting.lamps and len(shadow):
             shadow = lamp_shadow(mesh, samples.position, samples.normal, lighting.lamps[0])
-        scene = _Scene(head, surface, params, mesh, worn, samples, shape, lighting, shadow)
+        scene = _Scene(
+            head, surface, params, mesh, worn, samples, shape, lighting, probe_of(lighting), shadow
+        )
         linear, chalk = scene.radiance(rng("skin"))
         linear *= _exposure(chalk, params, light)
 
@@ -165,6 +174,7 @@ class _Scene:
     samples: Samples
     shape: tuple[int, int]
     lighting: Lighting
+    probe: Probe
     shadow: np.ndarray
 
     def radiance(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -181,9 +191,9 @@ class _Scene:
                 out[at] = self._hair(samples, self.shadow[at])
                 continue
             material = getattr(self, f"_{kind}")(samples, rng)
-            out[at] = shade(material, samples.view, self.lighting, self.shadow[at])
+            out[at] = shade(material, samples.view, self.probe, self.shadow[at])
             if kind == "skin":
-                chalk = _illumination(material, samples.view, self.lighting, self.shadow[at])
+                chalk = _illumination(material, samples.view, self.probe, self.shadow[at])
         return out, chalk
 
     def _skin(self, samples: Samples, rng: np.random.Generator) -> Material:
@@ -205,7 +215,11 @@ class _Scene:
         turn = Rotation.from_rotvec(neck).as_matrix().astype(np.float32)
         radiance = env_radiance(self.lighting.environment, self.surface.directions @ turn.T) @ LUMINANCE
         radiance = radiance.astype(np.float32)
-        reach = (self.surface.light_weight @ radiance) / np.maximum(self.surface.open_weight @ radiance, 1e-6)
+        # einsum, unlike BLAS, sums in the same order for any number of threads
+        shut, free = (
+            np.einsum("vd,d->v", w, radiance) for w in (self.surface.light_weight, self.surface.open_weight)
+        )
+        reach = shut / np.maximum(free, 1e-6)
         return np.float32(0.1) + np.float32(0.9) * reach
 
     def _eye(self, samples: Samples, rng: np.random.Generator) -> Material:
@@ -244,7 +258,7 @@ class _Scene:
         return inner_shadow(mask, width * per_metre, down * per_metre).reshape(-1)
 
 
-def _illumination(material: Material, view: np.ndarray, lighting: Lighting, shadow: np.ndarray) -> np.ndarray:
+def _illumination(material: Material, view: np.ndarray, probe: Probe, shadow: np.ndarray) -> np.ndarray:
     """What a white chalk face would send to the camera, at every ninth sample."""
     few = np.s_[::9]
     n = len(view[few])
@@ -252,7 +266,7 @@ def _illumination(material: Material, view: np.ndarray, lighting: Lighting, shad
         np.ones((n, 3), np.float32), material.normal[few], material.roughness[few], material.coat[few],
         np.zeros(n, np.float32), material.scatter[few], material.open[few],
     )  # fmt: skip
-    return shade(chalk, view[few], lighting, shadow[few])
+    return shade(chalk, view[few], probe, shadow[few])
 
 
 def _exposure(illumination: np.ndarray, params: SceneParams, light: str) -> Float[np.ndarray, " 3"]:
@@ -273,9 +287,10 @@ def _composite(
     linear: np.ndarray, where: np.ndarray, shape: tuple[int, int], behind: np.ndarray, factor: int
 ) -> np.ndarray:
     """Average of each pixel's samples, the background standing in where nothing covers."""
-    height, width = behind.shape[:2]
     canvas = np.zeros((shape[0] * shape[1], 4), np.float32)
     canvas[where, :3] = np.minimum(linear, 4.0)
     canvas[where, 3] = 1.0
-    pixels = canvas.reshape(height, factor, width, factor, 4).mean((1, 3))
+    canvas = canvas.reshape(*shape, 4)
+    offsets = [(row, column) for row in range(factor) for column in range(factor)]
+    pixels = sum(canvas[row::factor, column::factor] for row, column in offsets) / np.float32(factor**2)
     return pixels[..., :3] + (1 - pixels[..., 3:]) * behind

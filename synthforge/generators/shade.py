@@ -63,21 +63,40 @@ def _unit(v):
     return out
 
 
+@dataclass(frozen=True)
+class Probe:
+    """A `Lighting` made ready for shading: irradiance coefficients `sh`, `mirror` with the
+    environment as the rough lobe (first three channels) and the coat see it, lamps as arrays."""
+
+    sh: Float[np.ndarray, "9 3"]
+    mirror: Float[np.ndarray, "s s 6"]
+    directions: Float[np.ndarray, "k 3"]
+    colors: Float[np.ndarray, "k 3"]
+
+
+def probe_of(lighting: Lighting) -> Probe:
+    """Work that is the same for all surfaces under one light."""
+    rough, sharp = (octahedral(blurred(lighting.environment, width)) for width in (_ROUGH_BLUR, _COAT_BLUR))
+    return Probe(
+        sh=irradiance_sh(lighting.environment),
+        mirror=np.concatenate([rough, sharp], -1),
+        directions=np.array([lamp.direction for lamp in lighting.lamps], np.float32).reshape(-1, 3),
+        colors=np.array([lamp.color for lamp in lighting.lamps], np.float32).reshape(-1, 3),
+    )
+
+
 def shade(
-    material: Material, view: Float[np.ndarray, "n 3"], lighting: Lighting, shadow: Float[np.ndarray, " n"]
+    material: Material, view: Float[np.ndarray, "n 3"], probe: Probe, shadow: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, "n 3"]:
     """Linear radiance towards the camera; `shadow` is the first lamp's share that arrives.
 
     Diffuse: spherical-harmonic irradiance and wrapped lamps whose red reaches furthest round the
     edge. Specular: two GGX lobes (Walter et al. 2007) and the blurred environment.
     """
-    directions = np.array([lamp.direction for lamp in lighting.lamps], np.float32).reshape(-1, 3)
-    colors = np.array([lamp.color for lamp in lighting.lamps], np.float32).reshape(-1, 3)
-    rough, sharp = (octahedral(blurred(lighting.environment, width)) for width in (_ROUGH_BLUR, _COAT_BLUR))
+    m = material
     return _shade(
-        material.albedo, material.normal, material.roughness, material.coat, material.specular,
-        material.scatter, material.open, view, shadow.astype(np.float32),
-        irradiance_sh(lighting.environment), np.concatenate([rough, sharp], -1), directions, colors,
+        m.albedo, m.normal, m.roughness, m.coat, m.specular, m.scatter, m.open, view,
+        shadow.astype(np.float32), probe.sh, probe.mirror, probe.directions, probe.colors,
     )  # fmt: skip
 
 
@@ -173,7 +192,7 @@ def solid_material(samples: Samples, albedo: Float[np.ndarray, "n 3"]) -> Materi
     cloth = samples.class_id == CLASS_ID["clothing"]
     weave = noise(samples.canonical, 0.0016, np.zeros(3, np.float32))
     folds = noise(samples.canonical, (0.012, 0.03, 0.012), np.zeros(3, np.float32))
-    ripple = np.where(cloth[:, None], 0.04 * weave[:, :3] + 0.10 * folds[:, :3], 0)
+    ripple = np.where(cloth[:, None], 0.04 * weave[:, :3] + 0.07 * folds[:, :3], 0)
     return Material(
         albedo=(albedo * np.exp(np.where(cloth, 0.08 * weave[:, 3], 0))[:, None]).astype(np.float32),
         normal=unit(samples.normal + ripple),

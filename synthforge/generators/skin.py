@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from numba import njit
 
-from synthforge.generators.color import hex_to_linear, lab_to_linear
+from synthforge.generators.color import LUMINANCE, hex_to_linear, lab_to_linear
 from synthforge.generators.hair import hair_color
 from synthforge.generators.noise import bilinear, noise
 from synthforge.generators.shade import Material, Samples, unit
@@ -213,7 +213,8 @@ def _lips(albedo, look, p, masks, lips, rng):  # noqa: ANN001, ANN202
     creases = noise(p[at], (0.0009, 0.006, 0.006), np.zeros(3))[:, 0]
     depth = (0.75 + 0.25 * light + 0.18 * creases) * (1.0 - 0.15 * masks[at, 1])
     natural = albedo[at] * np.exp(-depth[:, None] * np.array([0.16, 0.75, 0.55]) * (0.35 + 0.65 * light))
-    stick *= 0.3 + 0.7 * min(1.0, float(skin_base(look.tone, 0.0)[1]) / 0.25)  # chosen to suit the skin
+    skin = float(skin_base(look.tone, look.hue) @ LUMINANCE)
+    stick *= min(1.0, 1.1 * skin / float(stick @ LUMINANCE))  # lipstick is no lighter than the skin
     cover = 0.85 * look.lip_color
     color = natural * (1 - cover) + cover * stick * np.exp(-0.12 * creases)[:, None]
     soft = _step(0.12, 0.85, lips[at])[:, None]

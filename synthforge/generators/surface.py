@@ -19,7 +19,7 @@ from synthforge.heads.base import HeadModel
 from synthforge.render.interpolate import vertex_normals
 from synthforge.render.rasterize import rasterize
 
-N_DIRECTIONS = 96
+N_DIRECTIONS = 64
 _MAP_SIZE = 192  # texels of a visibility map across the head
 _FAR = 50.0  # m to a light's map: so far that the rasterizer's perspective vanishes
 _SOFT_MM = 1.0  # width of the blur that softens painted borders
@@ -117,28 +117,36 @@ def _visible_from(vertices: np.ndarray, faces: np.ndarray, direction: np.ndarray
     turn, shift, texel = light_view(vertices, direction, _MAP_SIZE)
     points = vertices @ turn + shift
     depth = rasterize(points, faces, _MAP_SIZE, _MAP_SIZE).depth
-    return shadow_lookup(depth, points, np.float32(1.5 * texel + 0.002), np.float32(1.0))
+    off = np.zeros_like(vertices)
+    return shadow_lookup(depth, vertices, off, turn, shift, np.float32(1.5 * texel + 0.002), np.float32(1.0))
 
 
 @njit(cache=True)
-def shadow_lookup(depth, points, bias, radius):
-    """Share of nine taps around each point (x, y in texels, depth in m) that the light reaches."""
+def shadow_lookup(depth, points, offset, turn, shift, bias, radius):
+    """Share of nine bilinear taps, `radius` texels apart, that light reaches around each point plus
+    its offset; `depth`, `turn` and `shift` are the light's map (see `light_view`), `bias` metres."""
     height, width = depth.shape
     out = np.empty(points.shape[0], np.float32)
+    at = np.empty(3, np.float32)
     for n in range(points.shape[0]):
-        lit = 0.0
+        for c in range(3):
+            total = shift[c]
+            for k in range(3):
+                total += (points[n, k] + offset[n, k]) * turn[k, c]
+            at[c] = total
+        lit = np.float32(0)
         for dy in range(-1, 2):
             for dx in range(-1, 2):
-                x, y = points[n, 0] + dx * radius - 0.5, points[n, 1] + dy * radius - 0.5
-                col, row = np.int64(np.floor(x)), np.int64(np.floor(y))
-                u, v = x - col, y - row
+                x, y = at[0] + dx * radius - np.float32(0.5), at[1] + dy * radius - np.float32(0.5)
+                col, row = int(np.floor(x)), int(np.floor(y))
+                u, v = x - np.float32(col), y - np.float32(row)
                 for j in range(2):
                     for i in range(2):
                         c = min(max(col + i, 0), width - 1)
                         r = min(max(row + j, 0), height - 1)
-                        if points[n, 2] <= depth[r, c] + bias:
+                        if at[2] <= depth[r, c] + bias:
                             lit += (u if i else 1 - u) * (v if j else 1 - v)
-        out[n] = lit / 9.0
+        out[n] = lit / np.float32(9)
     return out
 
 

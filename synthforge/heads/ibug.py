@@ -68,7 +68,7 @@ def ibug_landmarks(
     _require(loops, LOOP_NAMES, "loops")
     _require(points, POINT_NAMES, "points")
     curves = {name: vertices[loops[name]] for name in LOOP_NAMES}
-    target = np.empty((68, 3))
+    target = np.zeros((68, 3))
     right = _lid_points(curves["lid_margin_right"])  # outer, upper 2, inner, lower 2 from the inner corner
     left = _lid_points(curves["lid_margin_left"])
     target[36:42] = right
@@ -147,9 +147,11 @@ def contour_stations(
         angles = np.linspace(0.36 * last, last, n_candidates)
         rays = np.sin(angles)[:, None] * out / reach + np.cos(angles)[:, None] * [0, 0, 1]
         for sign, station in ((1, n_stations - 1 - i), (-1, i)):
+            side = (corners - origin) @ np.array([sign * out[1], -out[0], 0.0])  # of the section's plane
+            cut = np.flatnonzero((side.min(1) <= 0) & (side.max(1) >= 0))
             for k in reversed(range(n_candidates)):
-                if hit := _last_hit(origin, rays[k] * [sign, 1, 1], corners):
-                    face[station, k], barycentric[station, k] = skin[hit[0]], hit[1]
+                if hit := _last_hit(origin, rays[k] * [sign, 1, 1], corners[cut]):
+                    face[station, k], barycentric[station, k] = skin[cut[hit[0]]], hit[1]
                 elif k + 1 < n_candidates:  # through an eye or the mouth: stay on the cheek
                     face[station, k] = face[station, k + 1]
                     barycentric[station, k] = barycentric[station, k + 1]

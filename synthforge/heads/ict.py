@@ -192,7 +192,7 @@ def _named_points(mesh: IctMesh) -> dict[str, Float[np.ndarray, " 3"]]:
 def _sphere(
     points: Float[np.ndarray, "b n 3"],
 ) -> tuple[Float[np.ndarray, "b 3"], Float[np.ndarray, " b"]]:
-    """Centres and radii of least-squares spheres: |p|^2 = 2 p.c + (r^2 - |c|^2) is linear in what is sought."""
+    """Centres and radii of least-squares spheres: |p|^2 = 2 p.c + (r^2 - |c|^2) is linear in its unknowns."""
     middle = points.mean(1, keepdims=True)
     p = points - middle
     design = np.concatenate([2 * p, np.ones_like(p[..., :1])], -1)

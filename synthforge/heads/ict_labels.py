@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from scipy.interpolate import PchipInterpolator, splev, splprep
 from scipy.ndimage import distance_transform_edt
 from scipy.sparse import coo_matrix
@@ -106,27 +106,27 @@ def class_map(mesh: IctMesh, loops: dict[str, Int[np.ndarray, " n"]]) -> UInt8[n
 
     Outlines are splines in uv through lip borders and named points; the neck begins below the jaw.
     """
-    out = np.full((_MAP_SIZE, _MAP_SIZE), CLASS_ID["skin"], np.uint8)
-    out[below_jaw(_texel_positions(mesh), _neck_border()) > 0] = CLASS_ID["neck"]
+    drawn, positions = _texel_positions(mesh)
+    out = np.empty((_MAP_SIZE, _MAP_SIZE), np.uint8)
+    out[drawn] = np.where(below_jaw(positions, _neck_border()) > 0, CLASS_ID["neck"], CLASS_ID["skin"])
+    row, column = distance_transform_edt(~drawn, return_distances=False, return_indices=True)
+    out = out[row, column]  # beside the charts as at their edge
     for name, outline in _outlines(mesh, loops):
         texel = np.c_[outline[:, 0], 1 - outline[:, 1]] * _MAP_SIZE - 0.5
         cv2.fillPoly(out, [np.round(texel * 256).astype(np.int32)], CLASS_ID[name], shift=8)
     return out
 
 
-def _texel_positions(mesh: IctMesh) -> Float[np.ndarray, "m m 3"]:
-    """Surface point of each texel; outside the charts of the skin that of the nearest texel inside."""
+def _texel_positions(mesh: IctMesh) -> tuple[Bool[np.ndarray, "m m"], Float[np.ndarray, "n 3"]]:
+    """Texels whose centres lie in the charts of the skin, and the surface point of each (in that order)."""
     from synthforge.render.rasterize import rasterize  # heads need the renderer only while importing
 
     skin = mesh.faces_of("face", "head_and_neck")
     sheet = np.c_[mesh.uv[:, 0], 1 - mesh.uv[:, 1], np.full(len(mesh.uv), 1 / _MAP_SIZE)] * _MAP_SIZE
     hit = rasterize(sheet, mesh.face_uvs[skin], _MAP_SIZE, _MAP_SIZE)
-    positions = np.zeros((_MAP_SIZE, _MAP_SIZE, 3))
     drawn = hit.face_index >= 0
-    corners = mesh.vertices[mesh.faces[skin[hit.face_index[drawn]]]]
-    positions[drawn] = (corners * hit.barycentric[drawn][..., None]).sum(1)
-    row, column = distance_transform_edt(~drawn, return_distances=False, return_indices=True)
-    return positions[row, column]
+    corners = mesh.vertices[mesh.faces[skin]][hit.face_index[drawn]]
+    return drawn, np.einsum("ncx,nc->nx", corners, hit.barycentric[drawn])
 
 
 def _outlines(mesh: IctMesh, loops: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:

@@ -24,6 +24,7 @@ class LossConfig:
     depth: float = 10.0  # per metre
     consistency: float = 0.1
     consistency_fraction: float = 0.125  # share of a batch that is warped
+    map_fraction: float = 1.0  # share of a batch that segmentation and depth are trained on
 
 
 def heatmap_loss(

@@ -8,14 +8,14 @@ from jaxtyping import Float, Num
 
 from synthforge.conventions import LANDMARK_GROUPS
 
-_WIDTH, _HEIGHT, _BASE = 300, 130, 104  # of a histogram, and where its axis lies
+_WIDTH, _HEIGHT, _BASE = 210, 100, 80  # of a histogram, and where its axis lies
 
 
 def histogram(values: Num[np.ndarray, " n"]) -> str:
     """Counts over equal bins, with the mean marked and its spread in words."""
     low, high = float(values.min()), float(values.max())
-    if high - low < 1e-9:
-        return f'<p class="constant">always <b>{low:.4g}</b></p>'
+    if high - low <= 1e-5 * max(1.0, abs(low), abs(high)):  # rounding, not variety
+        return f'<p class="constant">always <b>{round(low, 4) + 0.0:g}</b></p>'
     ticks = nice_ticks(low, high)
     n_bins = int(np.clip(2 * np.sqrt(len(values)), 6, 30))
     counts, edges = np.histogram(values, bins=n_bins, range=(low, high))

@@ -17,6 +17,7 @@ from synthforge.scene.expressions import EXPRESSIONS, draw_expression
 from synthforge.types import Camera, SceneParams
 
 FACE_CENTRE = np.array([0.0, -0.012, 0.055])  # m, head frame: what the camera looks at without jitter
+WEIGHT_PER_SCORE = 0.22  # ARKit weight of one standard score, where expressions are drawn as numbers
 MAX_GAZE = math.radians(32)  # beyond it people turn the head
 
 
@@ -99,7 +100,8 @@ class SceneConfig:
     """What is drawn for each sample.
 
     `shape` is drawn per coefficient, independently. `expression` is either numbers, drawn per
-    coefficient, or words: names of `scene.expressions.EXPRESSIONS`. `attributes` are drawn in the
+    coefficient (standard scores; heads with ARKit weights take `WEIGHT_PER_SCORE` of the positive
+    ones), or words: names of `scene.expressions.EXPRESSIONS`. `attributes` are drawn in the
     order given, so that `given` may refer to earlier ones; `sex` and `age` also set the shape axes
     of those names where the head has them.
     """
@@ -213,8 +215,11 @@ class SceneSampler:
         if self.config.expression.values is not None:
             word = self.config.expression.sample(rng, {})
             return draw_expression(word, self.head.expression_names, rng), word
-        weights = self.config.expression.sample(rng, {}, self.head.n_expression)
-        return weights.astype(np.float32), None
+        scores = self.config.expression.sample(rng, {}, self.head.n_expression)
+        if "jawOpen" in self.head.expression_names:  # weights in [0, 1] with ARKit's names
+            scores = np.clip(WEIGHT_PER_SCORE * scores, 0, 1)
+            scores[[name == "mouthClose" for name in self.head.expression_names]] = 0  # needs an open jaw
+        return scores.astype(np.float32), None
 
     def _head_turn(self, rng: np.random.Generator) -> tuple[Rotation, float]:
         pose = self.config.pose

@@ -73,19 +73,22 @@ def shard_attributes(path: Path) -> dict[str, Any]:
     try:
         with h5py.File(path, "r") as file:
             attributes = {key: file.attrs[key] for key in file.attrs}
-    except OSError as error:
+    except (OSError, RuntimeError, KeyError) as error:
         raise DatasetError("cannot be read as HDF5", where=str(path), fix=fix) from error
-    if not attributes.get("complete") or int(attributes.get("schema_version", 0)) != SCHEMA_VERSION:
-        raise DatasetError(
-            f"is not a complete shard of schema version {SCHEMA_VERSION}", where=str(path), fix=fix
-        )
-    return {
-        "first_index": int(attributes["first_index"]),
-        "n_samples": int(attributes["n_samples"]),
-        "config_sha256": str(attributes["config_sha256"]),
-        "generator": json.loads(attributes["generator"]),
-        "rejected": json.loads(attributes["rejected"]),
-    }
+    try:
+        if attributes["complete"] and int(attributes["schema_version"]) == SCHEMA_VERSION:
+            return {
+                "first_index": int(attributes["first_index"]),
+                "n_samples": int(attributes["n_samples"]),
+                "config_sha256": str(attributes["config_sha256"]),
+                "synthforge_version": str(attributes["synthforge_version"]),
+                "generator": json.loads(attributes["generator"]),
+                "rejected": json.loads(attributes["rejected"]),
+            }
+    except (KeyError, ValueError, TypeError):
+        pass  # an attribute is missing or damaged
+    what = f"is not a complete shard of schema version {SCHEMA_VERSION}"
+    raise DatasetError(what, where=str(path), fix=fix)
 
 
 def sha256_file(path: Path) -> str:
@@ -115,6 +118,30 @@ def read_index(out: Path) -> dict[str, Any] | None:
     return index
 
 
+def check_shards(
+    out: Path, plans: list[ShardPlan], config_sha256: str, generator: dict
+) -> Counter[str]:
+    """Rejected draws by reason in the published shards of `plans`.
+
+    Raises:
+        DatasetError: a shard is damaged or was made by another configuration, asset or version.
+    """
+    rejected: Counter[str] = Counter()
+    for plan in (plan for plan in plans if plan.done):
+        attributes = shard_attributes(out / plan.file)
+        expected = {"config_sha256": config_sha256, "generator": generator}
+        expected |= {"synthforge_version": __version__, "first_index": plan.first_index}
+        for key, value in expected.items():
+            if attributes[key] != value:
+                raise DatasetError(
+                    f"was made with another {key} ({attributes[key]}, now {value})",
+                    where=str(out / plan.file),
+                    fix="use another --out, or the version and options it was begun with",
+                )
+        rejected.update(attributes["rejected"])
+    return rejected
+
+
 def write_index(
     out: Path, plans: list[ShardPlan], layout: Layout, config: dict, config_sha256: str, generator: dict
 ) -> dict[str, Any]:
@@ -127,22 +154,10 @@ def write_index(
     """
     old = read_index(out) or {}
     known = {shard["file"]: shard for shard in old.get("shards", [])}
-    rejected: Counter[str] = Counter()
+    rejected = check_shards(out, plans, config_sha256, generator)
     shards = []
-    for plan in plans:
-        if not plan.done:
-            continue
+    for plan in (plan for plan in plans if plan.done):
         path = out / plan.file
-        attributes = shard_attributes(path)
-        expected = {"config_sha256": config_sha256, "generator": generator, "first_index": plan.first_index}
-        for key, value in expected.items():
-            if attributes[key] != value:
-                raise DatasetError(
-                    f"was made with another {key} ({attributes[key]}, now {value})",
-                    where=str(path),
-                    fix="use another --out, or the version and options it was begun with",
-                )
-        rejected.update(attributes["rejected"])
         sha256 = known[plan.file]["sha256"] if plan.file in known else sha256_file(path)
         shards.append(
             {

@@ -25,7 +25,7 @@ import yaml
 
 from synthforge.config import config_sha256, to_dict
 from synthforge.errors import AssetError, ConfigError, DatasetError, SynthforgeError
-from synthforge.storage.index import CONFIG, ShardPlan, plan_shards, write_index
+from synthforge.storage.index import CONFIG, ShardPlan, check_shards, plan_shards, write_index
 from synthforge.storage.schema import Layout
 from synthforge.storage.writer import Record, ShardKey, ShardWriter, encode_frame, write_atomically
 from synthforge.types import Frame
@@ -102,6 +102,7 @@ def run(
         mine = plans[slice(*shards)] if shards else plans
         if not mine:
             raise ConfigError(f"no such shards; there are {len(plans)}", where="--shards")
+        check_shards(out, plans, sha256, source.generator)
         if shards is None:
             for partial in (out / "shards").glob("*.tmp"):
                 partial.unlink()

@@ -44,8 +44,8 @@ class Layout:
 
     resolution: int
     codec: str
-    n_shape: int
-    n_expression: int
+    shape_names: tuple[str, ...]
+    expression_names: tuple[str, ...]
     joint_names: tuple[str, ...]
     attributes: dict[str, dict]
     normals: bool = True
@@ -58,7 +58,6 @@ class Layout:
         size = (self.resolution, self.resolution)
         px = {"unit": "px", "frame": "image"}
         camera = {"unit": "m", "frame": "camera"}
-        unitless = {"unit": "1"}
         out = {
             "rgb": Field(
                 "image", "uint8", (*size, 3), "image, sRGB", "", "image",
@@ -88,7 +87,7 @@ class Layout:
             out[f"soft_masks/{name}"] = Field(
                 "plane", "uint8", size, f"coverage of {name} as a layer", "1/255", "image"
             )
-        n, j = N_LANDMARKS, len(self.joint_names)
+        n = N_LANDMARKS
         out |= {
             "landmarks_2d": Field("row", "float32", (n, 2), "iBUG-68, jaw fixed on the mesh", **px),
             "landmarks_3d": Field("row", "float32", (n, 3), "iBUG-68, jaw fixed on the mesh", **camera),
@@ -98,17 +97,12 @@ class Layout:
             "gaze": Field("row", "float32", (2, 3), "unit vectors, subject's left eye first", "1", "camera"),
             "cam2world": Field("row", "float32", (4, 4), "camera points to world", "m", "world"),
             "intrinsics": Field("row", "float32", (3, 3), "pinhole, of the stored image", **px),
-            "shape": Field("row", "float32", (self.n_shape,), "identity coefficients", **unitless),
-            "expression": Field(
-                "row", "float32", (self.n_expression,), "expression coefficients", **unitless
-            ),
-            "pose": Field(
-                "row", "float32", (j, 3), "axis-angle per joint", "rad", "parent joint",
-                {"joints": list(self.joint_names)},
-            ),
+            "shape": _named(self.shape_names, (), "identity coefficients", "1", ""),
+            "expression": _named(self.expression_names, (), "expression coefficients", "1", ""),
+            "pose": _named(self.joint_names, (3,), "axis-angle per joint", "rad", "parent joint"),
         }  # fmt: skip
         if self.n_latent:
-            out["latent"] = Field("row", "float32", (self.n_latent,), "the generator's own code", **unitless)
+            out["latent"] = Field("row", "float32", (self.n_latent,), "the generator's own code", "1")
         for name, about in self.attributes.items():
             if about["kind"] == "categorical":
                 extra = {"values": list(about["values"])}
@@ -124,6 +118,10 @@ class Layout:
             ),
         }
         return out
+
+
+def _named(names: tuple[str, ...], each: tuple[int, ...], text: str, unit: str, frame: str) -> Field:
+    return Field("row", "float32", (len(names), *each), text, unit, frame, {"names": list(names)})
 
 
 def quantise_depth(depth: np.ndarray) -> np.ndarray:

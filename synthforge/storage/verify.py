@@ -14,6 +14,8 @@ from synthforge.storage.reader import decode_image
 from synthforge.storage.schema import Field, Layout, restore_depth, restore_normals
 
 _POSITIVE_Z = 1e-6
+# What damage looks like through h5py.
+_HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
 _REQUIRED = (
     *("schema_version", "name", "created", "synthforge_version", "generator", "seed", "n_samples"),
     *("resolution", "classes", "landmark_schemes", "attributes", "shards", "rejected", "config_sha256"),
@@ -45,12 +47,9 @@ def verify(out: Path, progress: Callable[[int, int], None] = lambda done, total:
     if not (out / CONFIG).is_file():
         yield f"{CONFIG}: missing"
     yield from _index_faults(index)
-    done = 0
     for shard in index["shards"]:
-        for fault in _shard_faults(out / shard["file"], shard, index):
+        for fault in _shard_faults(out / shard["file"], shard, index, progress):
             yield f"{shard['file']}: {fault}"
-        done += shard["n_samples"]
-        progress(done, index["n_samples"])
 
 
 def _index_faults(index: dict[str, Any]) -> Iterator[str]:
@@ -63,7 +62,9 @@ def _index_faults(index: dict[str, Any]) -> Iterator[str]:
         yield f"dataset.json: n_samples is {index['n_samples']}, the shards hold {first}"
 
 
-def _shard_faults(path: Path, shard: dict[str, Any], index: dict[str, Any]) -> Iterator[str]:
+def _shard_faults(
+    path: Path, shard: dict[str, Any], index: dict[str, Any], progress: Callable[[int, int], None]
+) -> Iterator[str]:
     if not path.is_file():
         yield "missing"
         return
@@ -74,36 +75,40 @@ def _shard_faults(path: Path, shard: dict[str, Any], index: dict[str, Any]) -> I
     except DatasetError as error:
         yield error.what
         return
-    for key, expected in {**{k: shard[k] for k in ("first_index", "n_samples")},
-                          **{k: index[k] for k in ("config_sha256", "generator")}}.items():  # fmt: skip
-        if attributes[key] != expected:
-            yield f"{key} is {attributes[key]}, the index says {expected}"
-    with h5py.File(path, "r") as file:
-        fields = _layout(file, index).fields()
-        faults = list(_schema_faults(file, fields, shard["n_samples"]))
-        yield from faults
-        if not faults:
-            for row in range(shard["n_samples"]):
+    expected = {key: shard[key] for key in ("first_index", "n_samples")}
+    expected |= {key: index[key] for key in ("config_sha256", "generator", "synthforge_version")}
+    for key, value in expected.items():
+        if attributes[key] != value:
+            yield f"{key} is {attributes[key]}, the index says {value}"
+    try:
+        with h5py.File(path, "r") as file:
+            fields = _layout(file, index).fields()
+            faults = list(_schema_faults(file, fields, shard["n_samples"]))
+            yield from faults
+            for row in range(0 if faults else shard["n_samples"]):
                 yield from _sample_faults(file, fields, row, shard["first_index"] + row)
+                progress(shard["first_index"] + row + 1, index["n_samples"])
+    except _HDF5_ERRORS as error:
+        yield f"cannot be read ({' '.join(str(error).split())})"
 
 
 def _layout(file: h5py.File, index: dict[str, Any]) -> Layout:
     """The layout a shard claims: optional parts as they are present."""
 
-    def width(name: str) -> int:
-        return file[name].shape[1] if name in file and file[name].ndim == 2 else 0
+    def names(name: str) -> tuple[str, ...]:
+        return tuple(file[name].attrs.get("names", ())) if name in file else ()
 
     return Layout(
         resolution=index["resolution"],
         codec=file["rgb"].attrs.get("codec", "raw") if "rgb" in file else "raw",
-        n_shape=width("shape"),
-        n_expression=width("expression"),
-        joint_names=tuple(file["pose"].attrs.get("joints", ())) if "pose" in file else (),
+        shape_names=names("shape"),
+        expression_names=names("expression"),
+        joint_names=names("pose"),
         attributes=index["attributes"],
         normals="normals" in file,
         segmentation_bare="segmentation_bare" in file,
         soft_masks=tuple(file["soft_masks"]) if "soft_masks" in file else (),
-        n_latent=width("latent"),
+        n_latent=file["latent"].shape[-1] if "latent" in file else 0,
     )
 
 

@@ -16,6 +16,7 @@ import cv2
 import h5py
 import numpy as np
 
+from synthforge import __version__
 from synthforge.errors import DatasetError
 from synthforge.rng import sample_seed
 from synthforge.storage.schema import (
@@ -215,6 +216,7 @@ class ShardWriter:
                     "first_index": self.key.first_index,
                     "n_samples": self.key.n_samples,
                     "config_sha256": self.key.config_sha256,
+                    "synthforge_version": __version__,
                     "generator": json.dumps(self.key.generator, sort_keys=True),
                     "rejected": json.dumps(self.rejected, sort_keys=True),
                     "complete": True,

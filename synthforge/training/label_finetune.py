@@ -37,7 +37,7 @@ class LabelTrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=lambda: replace(augmentation("strong"), wide=0.0))
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=800))
-    adapter_views: int = 12
+    adapter_views: int = 8
     subset_seed: int = 0
 
 

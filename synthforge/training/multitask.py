@@ -10,6 +10,7 @@ import lightning as L
 import torch
 import yaml
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from synthforge.config import to_dict
 from synthforge.conventions import CLASS_COLORS
@@ -49,34 +50,38 @@ class MultiTaskModule(TaskModule):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         rgb, weight = normalise(batch["rgb"]), self.config.loss
-        n = round(len(rgb) * weight.consistency_fraction) if weight.consistency else 0
-        if n == 0:
-            terms = self.losses(self.net(rgb), batch)
-        else:
-            # One pass for both, so that BatchNorm sees the warped images among the others.
-            generator = torch.Generator().manual_seed(self.fit_config.seed * 1_000_003 + self.global_step)
-            affine = losses.random_affines(n, generator).to(rgb.device)
-            warped = losses.warp(rgb[:n], affine, padding="reflection")
-            features = self.net.encoder(torch.cat([rgb, warped]))
-            terms = self.losses(self.net.heads(features[: len(rgb)]), batch)
-            drift = losses.consistency_loss(features[len(rgb) :], features[:n], affine)
+        b = len(rgb)
+        n = round(b * weight.consistency_fraction) if weight.consistency else 0
+        generator = torch.Generator().manual_seed(self.fit_config.seed * 1_000_003 + self.global_step)
+        affine = losses.random_affines(n, generator).to(rgb.device)
+        # One pass for both, so that BatchNorm sees the warped images among the others.
+        warped = losses.warp(rgb[:n], affine, padding="reflection") if n else rgb[:0]
+        features = self.net.encoder(torch.cat([rgb, warped]))
+        prediction = self.net.heads(features[:b], ["points"])
+        mapped = max(1, round(b * weight.map_fraction))
+        maps = self.net.heads(features[:mapped], ["segmentation", "depth"])
+        prediction.segmentation, prediction.depth = maps.segmentation, maps.depth
+        terms = self.losses(prediction, batch)
+        if n:
+            drift = losses.consistency_loss(features[b:], features[:n], affine)
             terms["consistency"] = weight.consistency * drift
         self.log_dict({f"loss/{k}": v.detach() for k, v in terms.items()}, prog_bar=True)
         return torch.stack(list(terms.values())).sum()
 
     def losses(self, prediction: Prediction, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         weight, points, known = self.config.loss, batch["points"], batch["point_weight"]
-        depth = batch["depth"]
+        mapped = len(prediction.depth)
+        target, depth = batch["target"][:mapped], batch["depth"][:mapped]
         if self.config.model.depth_target == "relative":
             depth = losses.relative_depth(depth)
         maps = prediction.log_heatmaps
         heat = sum(losses.heatmap_loss(m, points, known, weight.heatmap_sigma) for m in maps) / len(maps)
-        logits = prediction.segmentation
+        offset = losses.point_loss(prediction.points, points, known, weight.point_beta)
         return {
             "heatmap": weight.heatmap * heat,
-            "points": weight.points * losses.point_loss(prediction.points, points, known, weight.point_beta),
+            "points": weight.points * offset,
             "segmentation": weight.segmentation
-            * losses.segmentation_loss(logits, batch["target"], weight.dice),
+            * losses.segmentation_loss(prediction.segmentation, target, weight.dice),
             "depth": weight.depth * losses.depth_loss(prediction.depth.float(), depth),
         }
 
@@ -184,12 +189,9 @@ def train(
     held = [Views(s, size, stride)[i] for _, s in sources for i in range(len(s))]
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.yaml").write_text(yaml.safe_dump(to_dict(config), sort_keys=False), encoding="utf-8")
-    batches = [
-        torch.utils.data.default_collate(held[i : i + config.fit.batch])
-        for i in range(0, len(held), config.fit.batch)
-    ]
-    panels = (PanelWriter(batches[0], out / "panels"),) if batches else ()
-    taken = fit(module, loader, batches or None, out, checkpoint, panels, progress_bar)
+    check = DataLoader(held, config.fit.batch) if held else None
+    panels = (PanelWriter(next(iter(check)), out / "panels"),) if check else ()
+    taken = fit(module, loader, check, out, checkpoint, panels, progress_bar)
     report = {
         "steps": taken,
         "views": taken * config.fit.batch,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from scripts.anthro import skin as skin_module
 from scripts.anthro.skin import build_skin
@@ -57,7 +58,10 @@ def test_faces_mirror_with_left_and_right_swapped(result):
     image = mirrored_index(p.vertices)
     swap = {CLASS_ID["left_ear"]: CLASS_ID["right_ear"], CLASS_ID["right_ear"]: CLASS_ID["left_ear"]}
     here = {(*sorted(f), c) for f, c in zip(p.faces.tolist(), p.face_class.tolist(), strict=True)}
-    there = {(*sorted(image[f].tolist()), swap.get(c, c)) for f, c in zip(p.faces, p.face_class.tolist(), strict=True)}
+    there = {
+        (*sorted(image[f].tolist()), swap.get(c, c))
+        for f, c in zip(p.faces, p.face_class.tolist(), strict=True)
+    }
     assert here == there
 
 
@@ -103,9 +107,40 @@ def test_texture_charts_are_injective(result, rng_points=40_000):
     at = np.einsum("nk,nkd->nd", w, p.uv[p.face_uvs[tri]])
     hits = np.zeros(len(at), int)
     for k, q in enumerate(at):
-        e = [(v - u)[:, 0] * (q[1] - u[:, 1]) - (v - u)[:, 1] * (q[0] - u[:, 0]) for u, v in ((a, b), (b, c), (c, a))]
+        e = [
+            (v - u)[:, 0] * (q[1] - u[:, 1]) - (v - u)[:, 1] * (q[0] - u[:, 0])
+            for u, v in ((a, b), (b, c), (c, a))
+        ]
         hits[k] = (np.minimum.reduce(e) > 1e-12).sum()
     assert (hits == 1).all()
+
+
+def crossings(points, faces):
+    """Pairs (edge, triangle) of a mesh that pierce each other without a shared vertex (Moeller 1997)."""
+    edges = np.unique(np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
+    middle, half = points[edges].mean(1), np.linalg.norm(np.diff(points[edges], axis=1)[:, 0], axis=1) / 2
+    centre = points[faces].mean(1)
+    reach = np.linalg.norm(points[faces] - centre[:, None], axis=2).max(1)
+    found = 0
+    for low, high in ((0, 1.2), (1.2, 3), (3, 30)):  # triangles of like size, so the search balls stay tight
+        some = np.flatnonzero((reach >= low) & (reach < high))
+        near = cKDTree(centre[some]).query_ball_point(middle, half + high)
+        edge = np.repeat(edges, [len(n) for n in near], axis=0)
+        tri = faces[some[np.concatenate([np.array(n, int) for n in near])]]
+        apart = ~(tri[:, :, None] == edge[:, None, :]).any((1, 2))
+        (a, b, c), (p, q) = points[tri[apart]].transpose(1, 0, 2), points[edge[apart]].transpose(1, 0, 2)
+        normal = np.cross(b - a, c - a)
+        slope = (normal * (q - p)).sum(1)
+        t = ((a - p) * normal).sum(1) / np.where(np.abs(slope) < 1e-12, np.inf, slope)
+        at = p + t[:, None] * (q - p)
+        side = [(np.cross(w - v, at - v) * normal).sum(1) for v, w in ((a, b), (b, c), (c, a))]
+        found += ((t > 1e-6) & (t < 1 - 1e-6) & (np.min(side, axis=0) > 1e-9 * (normal**2).sum(1))).sum()
+    return found
+
+
+@pytest.mark.parametrize("sign", [0, 1, -1])
+def test_surface_does_not_cross_itself(result, mm, sign):
+    assert crossings(mm + sign * 1000 * result.sex_delta, result.part.faces) == 0
 
 
 def test_named_points_meet_the_survey_mean(result, mm):

@@ -99,7 +99,8 @@ def test_the_real_chain_on_the_embedded_head(tmp_path: Path) -> None:
     out = tmp_path / "real"
     result = call("generate", "--n", 2, "--resolution", 64, "--out", out, "--workers", 1)
     assert result.exit_code == 0, result.output
-    assert call("verify", out).exit_code == 0, call("verify", out).output
+    result = call("verify", out)
+    assert result.exit_code == 0, result.output
     picture = tmp_path / "one.png"
     result = call("render", out, 1, "--out", picture, "--labels")
     assert "equals the stored sample in every byte" in result.output, result.output

@@ -54,14 +54,23 @@ def test_beard_has_its_own_class(kind):
 
 
 def test_growth_depends_on_seed_and_index_alone():
-    first, again, other = grown(5, hair_style="curly"), grown(5, hair_style="curly"), grown(6, hair_style="curly")
+    first, again, other = (
+        grown(5, hair_style="curly"),
+        grown(5, hair_style="curly"),
+        grown(6, hair_style="curly"),
+    )
     assert all(np.array_equal(a.vertices, b.vertices) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[1].vertices, other[1].vertices)
 
 
 def test_scalp_border_passes_through_the_measured_points():
     """Means of men and women: trichion, temporal peak, low sideburn, lateral nape (m)."""
-    points = [[0, 0.0915, 0.0748], [0.0623, 0.057, 0.0448], [0.0675, -0.0128, 0.0135], [0.041, -0.070, -0.051]]
+    points = [
+        [0, 0.0915, 0.0748],
+        [0.0623, 0.057, 0.0448],
+        [0.0675, -0.0128, 0.0135],
+        [0.041, -0.070, -0.051],
+    ]
     assert np.abs(scalp_height(np.array(points))).max() < 0.012
     assert scalp_height(np.array([[0, 0.129, -0.012]]))[0] > 0.03  # vertex
     assert scalp_height(np.array([[0, 0.041, 0.095]]))[0] < -0.04  # glabella
@@ -79,7 +88,10 @@ def test_beards_leave_lips_nose_and_cheekbones_bare():
         assert beard_density(np.array([lip_skin]), kind)[0] > 0.5
     assert beard_density(np.array([chin]), "moustache")[0] == 0
     assert beard_density(np.array([chin]), "goatee")[0] > 0.5
-    assert beard_density(np.array([cheek]), "full")[0] > 0.5 and beard_density(np.array([cheek]), "goatee")[0] == 0
+    assert (
+        beard_density(np.array([cheek]), "full")[0] > 0.5
+        and beard_density(np.array([cheek]), "goatee")[0] == 0
+    )
 
 
 def test_colours_run_from_black_to_white():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from synthforge.errors import AssetError
+from synthforge.generators.color import srgb_to_linear
 from synthforge.generators.light import (
     ENV_SIZE,
     Lamp,
@@ -18,7 +19,7 @@ from synthforge.generators.light import (
     sh_basis,
     solid_angles,
 )
-from synthforge.generators.shade import Material, octahedral, shade
+from synthforge.generators.shade import Material, octahedral, probe_of, shade
 from synthforge.generators.surface import fibonacci_sphere
 from synthforge.types import Mesh
 
@@ -73,7 +74,7 @@ def test_a_matte_surface_under_one_lamp_is_lambertian():
     dark = np.zeros((*ENV_SIZE, 3), np.float32)
     light = Lighting(dark, (Lamp(direction, np.array([3.0, 2.0, 1.0], np.float32), 0.01),))
     m = material(normals, 0.4)
-    got = shade(m, np.roll(normals, 1, 0).astype(np.float32), light, np.ones(200, np.float32))
+    got = shade(m, np.roll(normals, 1, 0).astype(np.float32), probe_of(light), np.ones(200, np.float32))
     facing = np.maximum(normals @ direction, 0)[:, None]
     fresnel_free = 0.4 / np.pi * facing * [3.0, 2.0, 1.0]
     front = (np.roll(normals, 1, 0) * normals).sum(1) > 0.5  # away from grazing, where all surfaces gloss
@@ -83,7 +84,7 @@ def test_a_matte_surface_under_one_lamp_is_lambertian():
 def test_white_room_shows_the_albedo():
     normals = fibonacci_sphere(64)
     light = Lighting(np.ones((*ENV_SIZE, 3), np.float32), ())
-    got = shade(material(normals, 0.3), normals.astype(np.float32), light, np.ones(64, np.float32))
+    got = shade(material(normals, 0.3), normals.astype(np.float32), probe_of(light), np.ones(64, np.float32))
     assert np.allclose(got, 0.3, atol=2e-3)
 
 
@@ -135,6 +136,10 @@ def test_users_image_becomes_light_from_its_bright_side(tmp_path):
     assert np.isclose(np.linalg.norm(light.lamps[0].direction), 1, atol=1e-5)
     assert light.lamps[0].direction[1] > 0.3  # rows 20-24 of 64 are 28-34 degrees above the horizon
     assert light.lamps[0].color.min() > 0
+    exact = srgb_to_linear(image / 255.0).astype(np.float32)
+    cv2.imwrite(str(tmp_path / "sky.hdr"), exact)
+    same = image_lighting(tmp_path / "sky.hdr", np.random.default_rng(0))
+    assert np.allclose(same.environment, light.environment, atol=0.02)
     (tmp_path / "not.png").write_text("hello")
     with pytest.raises(AssetError, match="not.png"):
         image_lighting(tmp_path / "not.png", np.random.default_rng(0))

@@ -1,5 +1,7 @@
 """The finished picture: same bytes, right places, sane light."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -173,3 +175,35 @@ def test_an_empty_folder_is_told(tmp_path):
         RasterGenerator(backgrounds=tmp_path)
     with pytest.raises(AssetError, match="missing_folder"):
         RasterGenerator(environments=tmp_path / "missing_folder")
+
+
+def test_all_settings_give_finite_light(head):
+    """A NaN or infinity would fail the conversion to bytes."""
+    generator = RasterGenerator()
+    with np.errstate(invalid="raise", divide="raise", over="raise"):
+        for index, light in enumerate(("day", "evening", "night", "studio", "indoor")):
+            attributes = {
+                "makeup": 1.0,
+                "lip_color": 1.0,
+                "freckles": 1.0,
+                "age": 80.0,
+                "noise": 1.0,
+                "blur": 1.0,
+            }
+            beard = ("none", "stubble", "moustache", "goatee", "full")[index]
+            params, vertices = scene(head, index=index, light=light, facial_hair=beard, **attributes)
+            rgb = generator.render(head, params, vertices).rgb
+            assert 5 < rgb.mean() < 245 and rgb.std() > 8, light
+
+
+def test_any_size_and_an_empty_view(head):
+    params, vertices = scene(head)
+    away = orbit_camera(0.0, 0.0, 0.0, 1.0, 0.3, np.array([5.0, 0.0, 0.0]), (40, 56))
+    face = orbit_camera(0.4, 0.1, 0.2, 1.0, 0.3, np.array([0.0, 0.0, 0.05]), (40, 56))
+    for factor in (1, 3):
+        generator = RasterGenerator(supersample=factor)
+        seen = [
+            generator.render(head, dataclasses.replace(params, camera=c), vertices).rgb for c in (away, face)
+        ]
+        assert all(rgb.shape == (40, 56, 3) for rgb in seen)
+        assert not np.array_equal(seen[0], seen[1])

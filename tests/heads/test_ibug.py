@@ -30,7 +30,13 @@ TABLE = json.loads((Path(__file__).parent / "ibug_frontal.json").read_text())
 def photographed(head, vertices, yaw=0.0, pitch=0.0, distance=1.2):
     """Landmarks (68 2) and visible contour (17 2) in pixels, and the camera."""
     camera = orbit_camera(
-        np.radians(yaw), np.radians(pitch), 0.0, distance, np.radians(16), np.array([0, -0.02, 0.05]), (SIZE, SIZE)
+        np.radians(yaw),
+        np.radians(pitch),
+        0.0,
+        distance,
+        np.radians(16),
+        np.array([0, -0.02, 0.05]),
+        (SIZE, SIZE),
     )
     points = project(head.landmarks(vertices).astype(float), camera)[:, :2]
     stations = surface_points(vertices, head.faces, head.contour_face, head.contour_barycentric).astype(float)

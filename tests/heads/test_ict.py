@@ -77,14 +77,17 @@ def test_uv_does_not_overlap(ict_head):
     sheet = np.c_[uv[:, 0] * size, (1 - uv[:, 1]) * size, np.ones(len(uv))]
     covered = (rasterize(sheet, ict_head.face_uvs, size, size).face_index >= 0).sum()
     e = sheet[ict_head.face_uvs, :2]
-    area = np.abs(np.cross(e[:, 1] - e[:, 0], e[:, 2] - e[:, 0])).sum() / 2
+    (ax, ay), (bx, by) = (e[:, 1] - e[:, 0]).T, (e[:, 2] - e[:, 0]).T
+    area = np.abs(ax * by - ay * bx).sum() / 2
     assert abs(area / covered - 1) < 0.005
 
 
 def skin_classes(head, points):
     """Class of the skin point nearest to each point."""
     faces, _ = part(head, "skin")
-    face, b = nearest_on_surface(np.asarray(points, float), head.vertices.numpy().astype(float), head.faces, faces)
+    face, b = nearest_on_surface(
+        np.asarray(points, float), head.vertices.numpy().astype(float), head.faces, faces
+    )
     u, v = (head.uv[head.face_uvs[face]] * b[..., None]).sum(1).T
     size = len(head.class_map)
     return head.class_map[((1 - v) * size).astype(int), (u * size).astype(int)]
@@ -93,7 +96,15 @@ def skin_classes(head, points):
 @pytest.mark.parametrize(
     ("name", "points"),
     {
-        "skin": ["metopion", "zygoma_front", "cheek_front", "pogonion", "glabella", "temple_hollow", "masseter"],
+        "skin": [
+            "metopion",
+            "zygoma_front",
+            "cheek_front",
+            "pogonion",
+            "glabella",
+            "temple_hollow",
+            "masseter",
+        ],
         "nose": ["rhinion", "mid_dorsum", "pronasale", "tip_dome", "nostril_lateral", "columella_mid"],
         "upper_lip": ["upper_lip_front"],
         "lower_lip": ["lower_lip_front"],
@@ -224,7 +235,11 @@ def test_clone_of_obj_files(tmp_path, monkeypatch):
     folder = tmp_path / "FaceXModel"
     folder.mkdir()
     neutral = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [2, 0.5, 1e-3]])
-    write_obj(folder / "generic_neutral_mesh.obj", neutral, [[(1, 1), (2, 2), (3, 3), (4, 4)], [(2, 1), (5, 2), (3, 4)]])
+    write_obj(
+        folder / "generic_neutral_mesh.obj",
+        neutral,
+        [[(1, 1), (2, 2), (3, 3), (4, 4)], [(2, 1), (5, 2), (3, 4)]],
+    )
     rng = np.random.default_rng(0)
     deltas = rng.normal(size=(3, 5, 3)).round(6)
     for name, delta in zip(("identity000", "identity001", "jawOpen"), deltas, strict=True):
@@ -239,7 +254,9 @@ def test_clone_of_obj_files(tmp_path, monkeypatch):
     np.testing.assert_allclose(np.r_[source.identities, source.expressions], deltas, atol=1e-6)
     np.testing.assert_allclose(source.uv[3], [0.25, 0.75])
     assert source.license == "MIT"
-    np.testing.assert_array_equal(read_obj(folder / "jawOpen.obj", only_vertices=True)[0], neutral + deltas[2])
+    np.testing.assert_array_equal(
+        read_obj(folder / "jawOpen.obj", only_vertices=True)[0], neutral + deltas[2]
+    )
 
     monkeypatch.setattr(ict_source, "N_VERTICES", 6)
     with pytest.raises(AssetError, match="5 vertices and 2 polygons"):

@@ -43,7 +43,9 @@ def test_skinning_is_the_blend_of_the_chains():
     vertices, joints = rng.normal(size=(2, 50, 3)), rng.normal(size=(2, 4, 3))
     weights = rng.dirichlet(np.ones(4), 50)
     rotations = Rotation.random(8, random_state=5).as_matrix().reshape(2, 4, 3, 3)
-    ours = linear_blend_skinning(*map(torch.tensor, (vertices, joints, rotations)), PARENTS, torch.tensor(weights))
+    ours = linear_blend_skinning(
+        *map(torch.tensor, (vertices, joints, rotations)), PARENTS, torch.tensor(weights)
+    )
     for b in range(2):
         blended = np.einsum("vj,jkl->vkl", weights, chain(joints[b], rotations[b]))
         expected = np.einsum("vkl,vl->vk", blended, np.c_[vertices[b], np.ones(50)])[:, :3]

@@ -31,7 +31,8 @@ class FakeConfig:
 
 def fake_layout(resolution: int = 32, codec: str = "png", **changes: Any) -> Layout:
     """Small layout with every kind of data set."""
-    values = {"n_shape": 3, "n_expression": 2, "joint_names": JOINTS, "attributes": ATTRIBUTES}
+    values = {"shape_names": ("wide", "tall", "deep"), "expression_names": ("smile", "blink")}
+    values |= {"joint_names": JOINTS, "attributes": ATTRIBUTES}
     return Layout(resolution, codec, **(values | {"soft_masks": ("hair",)} | changes))
 
 

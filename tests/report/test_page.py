@@ -19,7 +19,7 @@ from synthforge.errors import DatasetError
 from synthforge.report import draw
 from synthforge.report.page import write_report
 from synthforge.storage.run import run
-from tests.helpers.fake_source import FakeConfig, FakeSource, fake_frame
+from tests.helpers.fake_source import FakeConfig, FakeSource, fake_frame, fake_layout
 
 N = 6
 SWITCH = """
@@ -78,6 +78,12 @@ def test_pictures_are_the_stored_labels(page: Path) -> None:
     np.testing.assert_allclose(
         np.array(dots[:68], float)[:, 1:], fake_frame(0, 0).landmarks_2d / 32 * 100, atol=0.06
     )
+
+
+def test_a_set_without_normals_has_no_such_overlay(tmp_path: Path) -> None:
+    run(FakeSource(fake_layout(codec="raw", normals=False)), FakeConfig(), tmp_path / "x", 2, workers=0)
+    write_report(tmp_path / "x", tmp_path / "x.html")
+    assert "see-normals" not in (tmp_path / "x.html").read_text().replace("#see-normals", "")
 
 
 def test_contact_sheet_holds_the_images(page: Path) -> None:

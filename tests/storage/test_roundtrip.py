@@ -137,7 +137,8 @@ def test_file_is_what_the_schema_says_to_any_hdf5_reader(tmp_path: Path) -> None
         assert (file["normals"].dtype, file["normals"].shape) == (np.int8, (3, 32, 32, 3))
         bgr = cv2.imdecode(file["rgb"][2], cv2.IMREAD_COLOR)
         assert (bgr[..., ::-1] == frames[2].rgb).all()
-        assert list(file["pose"].attrs["joints"]) == ["neck", "jaw"]
+        assert list(file["pose"].attrs["names"]) == ["neck", "jaw"]
+        assert list(file["expression"].attrs["names"]) == ["smile", "blink"]
         style = file["attributes/hair_style"]
         assert style.attrs["values"][style[0]] == frames[0].params.attributes["hair_style"]
         assert {"schema_version", "first_index", "n_samples", "complete"} <= set(file.attrs)

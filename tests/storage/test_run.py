@@ -160,14 +160,20 @@ def test_a_lost_index_is_rebuilt(uninterrupted: Path, tmp_path: Path) -> None:
     assert fingerprint(out) == fingerprint(uninterrupted)
 
 
-def test_another_configuration_is_refused_naming_the_keys(tmp_path: Path) -> None:
+def test_another_configuration_is_refused_naming_the_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "x"
     run(FakeSource(), FakeConfig(), out, n=4, workers=0)
     before = fingerprint(out)
     with pytest.raises(DatasetError, match=r"seed: 0, now 1; nested\.a: 1, now 2"):
         run(FakeSource(), FakeConfig(seed=1, nested={"a": 2}), out, n=4, workers=0)
-    with pytest.raises(DatasetError, match="another generator"):
-        run(FakeSource(generator={"backend": "other"}), FakeConfig(), out, n=4, workers=0)
+    for span in (None, (1, 2)):
+        with pytest.raises(DatasetError, match="another generator"):
+            run(FakeSource(generator={"backend": "b"}), FakeConfig(), out, n=9, workers=0, shards=span)
+    with monkeypatch.context() as patch, pytest.raises(DatasetError, match="another synthforge_version"):
+        patch.setattr("synthforge.storage.index.__version__", "99")
+        run(FakeSource(), FakeConfig(), out, n=9, workers=0)
     assert fingerprint(out) == before
 
 

@@ -81,6 +81,16 @@ def test_a_flipped_bit_is_found_by_checksum(sound: Path) -> None:
     assert any("checksum" in line and "shard-000001" in line for line in verify(sound))
 
 
+def test_any_damage_ends_in_faults_not_in_a_crash(sound: Path) -> None:
+    good, rng = (sound / SHARD).read_bytes(), np.random.default_rng(0)
+    for k in range(60):
+        data = bytearray(good)
+        for place in rng.integers(len(data) if k % 2 else 8000, size=3):
+            data[place] ^= 1 << rng.integers(8)
+        (sound / SHARD).write_bytes(data[: rng.integers(len(data))] if k % 6 == 5 else data)
+        assert any("shard-000001.h5: checksum" in line for line in verify(sound))
+
+
 def test_missing_and_truncated_shards_and_keys(sound: Path) -> None:
     (sound / "shards/shard-000002.h5").unlink()
     (sound / SHARD).write_bytes((sound / SHARD).read_bytes()[:1000])

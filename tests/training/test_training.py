@@ -144,15 +144,15 @@ def test_learning_from_scratch_finds_the_spot(tmp_path, monkeypatch):
 
     small = from_dict(ModelConfig, MODEL, "test")
     monkeypatch.setattr(module, "ModelConfig", lambda: small)
-    label_finetune(label_config(120), Spots(), None, tmp_path / "s", "scratch", progress_bar=False)
+    label_finetune(label_config(60), Spots(), None, tmp_path / "s", "scratch", progress_bar=False)
     net = load_model(tmp_path / "s").net
     from synthforge.datasets.views import Views
     from synthforge.models.multitask import normalise
 
     batch = torch.utils.data.default_collate([Views(Spots(), 32, net.label_stride)[i] for i in range(12)])
     out = net(normalise(batch["rgb"]))
-    assert (out.points - batch["points"]).norm(dim=2).mean() < 0.12
-    assert (out.segmentation.argmax(1) == batch["target"]).float().mean() > 0.93
+    assert (out.points - batch["points"]).norm(dim=2).mean() < 0.15
+    assert (out.segmentation.argmax(1) == batch["target"]).float().mean() > 0.9
 
 
 def test_what_cannot_be_combined_is_refused(stage_one, tmp_path):
