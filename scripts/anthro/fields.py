@@ -17,6 +17,7 @@ from .assemble import Assembled
 
 MM = 1e-3
 MIRROR = np.array([-1.0, 1.0, 1.0])
+EYEBALLS = ("left_eyeball", "right_eyeball")
 TEETH = (
     "upper_incisor_edge",
     "lower_incisor_edge",
@@ -140,7 +141,11 @@ class Anatomy:
         return (delta + self.mirrored(delta)) / 2
 
     def handles(
-        self, moves: dict[str, Sequence[float]], reach: float, right: float, skip: frozenset[str] = frozenset()
+        self,
+        moves: dict[str, Sequence[float]],
+        reach: float,
+        right: float,
+        skip: frozenset[str] = frozenset(),
     ) -> tuple[Float[np.ndarray, "k 3"], Float[np.ndarray, "k 3"]]:
         """Centres and their moves (m), both sides.
 
@@ -172,7 +177,7 @@ class Anatomy:
             still = name.removeprefix("right.") in TEETH or (not right and name.startswith("right."))
             if still or not near:
                 given[name] = place, np.zeros(3)
-        centres, values = zip(*given.values())
+        centres, values = zip(*given.values(), strict=True)
         return np.array(centres), np.array(values)
 
     def point_moves(self, delta: Float[np.ndarray, "v 3"]) -> dict[str, Float[np.ndarray, " 3"]]:
@@ -194,7 +199,7 @@ class Anatomy:
         d^2 / 2r for a slide d.
         """
         out = delta.copy()
-        for centre, part in zip(self.head.eye_centres, ("left_eyeball", "right_eyeball")):
+        for centre, part in zip(self.head.eye_centres, EYEBALLS, strict=True):
             globe = delta[self.head.part_vertices(part)].mean(0)
             ray = self.head.vertices[self.skin] - centre
             distance = np.linalg.norm(ray, axis=1)

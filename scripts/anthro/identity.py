@@ -10,12 +10,11 @@ import numpy as np
 import yaml
 from jaxtyping import Float
 
-from .fields import MM, TEETH, Anatomy, rbf, smoothstep
+from .fields import EYEBALLS, MIRROR, MM, TEETH, Anatomy, rbf, smoothstep
 
 HERE = Path(__file__).parent
-SIZE_STEP = 0.016  # one standard deviation of overall size; what all head measures share beyond their own axes
-SLACK = 1.0 * MM
-EYEBALLS = ("left_eyeball", "right_eyeball")
+SIZE_STEP = 0.016  # one standard deviation of overall size: what all measures share beside their own axes
+SLACK = 1.0 * MM  # how tightly fields follow the authored moves
 UPPER_MOUTH, LOWER_MOUTH = ("upper_teeth", "upper_gum"), ("lower_teeth", "lower_gum", "tongue")
 
 # measure -> (kind, points): "width" 2 x, "length" distance, "height" vertical distance, "beyond" x difference
@@ -76,13 +75,14 @@ def axis_field(anatomy: Anatomy, moves: dict, reach: float, odd: bool = False) -
     delta[anatomy.skin] = rbf(centres, values, skin, softness, SLACK) * fade[:, None]
     delta = _rigid_globes(anatomy, delta, rbf(centres, values, head.eye_centres, softness, SLACK))
     for parts, jaw in ((UPPER_MOUTH, "upper"), (LOWER_MOUTH, "lower")):
-        named = {n: moves.get(n, [0, 0, 0]) for n in TEETH if n.startswith(jaw)}
-        tooth, shift = [anatomy.points[n] for n in named], [np.array(m) * MM for m in named.values()]
-        flip = np.array([-1.0, 1, 1])
-        tooth += [p * flip for p in tooth if abs(p[0]) > 1e-4]
-        shift += [m * flip * (-1 if odd else 1) for n, m in zip(named, shift) if abs(anatomy.points[n][0]) > 1e-4]
+        tooth = [
+            (anatomy.points[n], np.array(moves.get(n, [0, 0, 0])) * MM) for n in TEETH if n.startswith(jaw)
+        ]
+        flip = MIRROR * (-1 if odd else 1)
+        tooth += [(p * MIRROR, m * flip) for p, m in tooth if abs(p[0]) > 1e-4]
         vertices = np.concatenate([head.part_vertices(p) for p in parts])
-        delta[vertices] = rbf(np.array(tooth), np.array(shift), head.vertices[vertices], softness=20 * MM)
+        at, shift = map(np.array, zip(*tooth, strict=True))
+        delta[vertices] = rbf(at, shift, head.vertices[vertices], softness=20 * MM)
     delta = anatomy.wrap_globes(delta)
     even = anatomy.symmetric(delta)
     return delta - even if odd else even
@@ -94,7 +94,9 @@ def size_field(anatomy: Anatomy) -> Float[np.ndarray, "v 3"]:
     return anatomy.wrap_globes(_rigid_globes(anatomy, delta, SIZE_STEP * anatomy.head.eye_centres))
 
 
-def build_identity(anatomy: Anatomy) -> tuple[list[str], Float[np.ndarray, "s v 3"], Float[np.ndarray, "s s"]]:
+def build_identity(
+    anatomy: Anatomy,
+) -> tuple[list[str], Float[np.ndarray, "s v 3"], Float[np.ndarray, "s s"]]:
     """Names, vertex moves per standard deviation, and the Cholesky factor of the axes' correlations.
 
     Calibrated axes are scaled, and correlated, so that the heads drawn have the published spread
@@ -103,7 +105,8 @@ def build_identity(anatomy: Anatomy) -> tuple[list[str], Float[np.ndarray, "s v 
     """
     spec = yaml.safe_load((HERE / "identity.yaml").read_text())
     spread = json.loads((HERE / "spread.json").read_text())
-    fields = {"sex": anatomy.wrap_globes(_globes_with(anatomy, anatomy.head.sex_delta)), "size": size_field(anatomy)}
+    sex = anatomy.wrap_globes(_globes_with(anatomy, anatomy.head.sex_delta))
+    fields = {"sex": sex, "size": size_field(anatomy)}
     for name, axis in spec["axes"].items():
         moves = expand_groups(axis["moves"], spec["groups"])
         fields[name] = axis_field(anatomy, moves, axis["reach"], axis.get("odd", False))
@@ -123,9 +126,9 @@ def _calibrate(anatomy: Anatomy, fields: dict, calibrated: dict[str, str], sprea
     names = list(fields)
     axes = [*calibrated, "body_mass", "age"]
     rows = [*calibrated.values(), "body_mass", "age"]
+    slopes = [_measure_slopes(anatomy, fields[n], list(calibrated.values())) for n in names]
     jacobian = np.array(
-        [_measure_slopes(anatomy, fields[n], list(calibrated.values())) + [n == "body_mass", n == "age"] for n in names],
-        float,
+        [row + [n == "body_mass", n == "age"] for n, row in zip(names, slopes, strict=True)], float
     ).T
     sd = np.array([np.mean(spread["sd"][m]) * MM for m in calibrated.values()] + [1, 1])
     order = [spread["names"].index(r) for r in rows]
@@ -142,7 +145,8 @@ def _calibrate(anatomy: Anatomy, fields: dict, calibrated: dict[str, str], sprea
     scale = np.ones(len(names))
     scale[index] = step
     correlation = np.eye(len(names))
-    correlation[np.ix_(index, index)] = covariance / np.outer(np.sqrt(np.diag(covariance)), np.sqrt(np.diag(covariance)))
+    spreads = np.sqrt(np.diag(covariance))
+    correlation[np.ix_(index, index)] = covariance / np.outer(spreads, spreads)
     return scale, correlation
 
 
@@ -162,7 +166,7 @@ def _positive(matrix: np.ndarray, floor: float) -> np.ndarray:
 
 def _rigid_globes(anatomy: Anatomy, delta: np.ndarray, moves: np.ndarray) -> np.ndarray:
     out = delta.copy()
-    for part, move in zip(EYEBALLS, moves):
+    for part, move in zip(EYEBALLS, moves, strict=True):
         out[anatomy.head.part_vertices(part)] = move
     return out
 

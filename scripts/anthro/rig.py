@@ -5,8 +5,8 @@ from jaxtyping import Float
 
 from .assemble import Assembled
 from .expressions import ExpressionBuilder, build_expressions, load_shapes
-from .fields import MM, Anatomy, smoothstep
-from .identity import EYEBALLS, build_identity
+from .fields import EYEBALLS, MIRROR, MM, Anatomy, smoothstep
+from .identity import build_identity
 
 JOINTS = ("root", "neck", "jaw", "left_eye", "right_eye")
 PARENTS = (-1, 0, 1, 1, 1)
@@ -58,7 +58,7 @@ def joint_moves(anatomy: Anatomy, delta: Float[np.ndarray, "v 3"]) -> Float[np.n
     left, right = anatomy.point_moves(delta), anatomy.point_moves(anatomy.mirrored(delta))
     means = []
     for names in FOLLOW.values():
-        both = [left[n] for n in names] + [right[n] * [-1, 1, 1] for n in names]
+        both = [left[n] for n in names] + [right[n] * MIRROR for n in names]
         means.append(np.mean(both, axis=0))
     globes = [delta[anatomy.head.part_vertices(part)].mean(0) for part in EYEBALLS]
     return np.stack([*means, *globes])

@@ -343,11 +343,16 @@ class _Grower:
         """Helix around each path, growing from the root."""
         n, m, _ = paths.shape
         along = np.linspace(0, 1, m)[None] * length[:, None]
-        phase = 2 * np.pi * (along * style.turns * rng.uniform(0.8, 1.25, (n, 1)) + rng.random((n, 1)))
+        lock = 0.25 * _smooth_noise(paths[:, 0] / 0.02, rng)[:, :1]  # neighbours wave together
+        phase = (
+            2
+            * np.pi
+            * (along * style.turns * rng.uniform(0.93, 1.07, (n, 1)) + lock + 0.08 * rng.random((n, 1)))
+        )
         tangent = _unit(np.gradient(paths, axis=1))
         side = _unit(np.cross(tangent, [0.3, 0.2, 0.93]))
         other = np.cross(tangent, side)
-        radius = style.curl * rng.uniform(0.5, 1.3, (n, 1)) * np.clip(along / 0.02, 0, 1)
+        radius = style.curl * rng.uniform(0.5, 1.3, (n, 1)) * np.clip(along * style.turns / 1.5, 0, 1)
         return radius[..., None] * (np.cos(phase)[..., None] * side + np.sin(phase)[..., None] * other)
 
     def beard(self, kind: str) -> WornMesh:

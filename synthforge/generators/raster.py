@@ -255,7 +255,7 @@ class _Scene:
         mask.flat[self.samples.where[mine]] = True
         density = self.shape[0] / self.params.camera.size[0] * self.params.camera.intrinsics[0, 0]
         per_metre = density / self.samples.fragments.depth[0, mine].mean()
-        return inner_shadow(mask, width * per_metre, down * per_metre).reshape(-1)
+        return inner_shadow(mask, float(width * per_metre), float(down * per_metre)).reshape(-1)
 
 
 def _illumination(material: Material, view: np.ndarray, probe: Probe, shadow: np.ndarray) -> np.ndarray:

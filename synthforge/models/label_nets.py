@@ -46,7 +46,7 @@ def shape_frame(
 
 
 class PointTranslator(nn.Module):
-    """Coordinates -> coordinates in the frame of the predicted shape: affine, then a residual MLP.
+    """Coordinates -> coordinates in the frame of the predicted shape: affine, plus a residual MLP.
 
     Args:
         n_points: points.

@@ -28,7 +28,7 @@ class ModelConfig:
 
     input_size: int = 128
     stem_stride: int = 4
-    encoder_widths: tuple[int, ...] = (64, 128, 160, 192)
+    encoder_widths: tuple[int, ...] = (64, 128, 192, 192)
     feature_channels: int = 64
     head_widths: tuple[int, ...] = (32, 48)
     label_upsample: int = 2

@@ -270,6 +270,8 @@ class SceneSampler:
         names = self.head.expression_names
         for side, outward in (("L", azimuth), ("R", -azimuth)):
             sided = moves | {"eyeLookOut": max(outward, 0), "eyeLookIn": max(-outward, 0)}
+            if f"eyeBlink_{side}" in names:  # a lid that is down already has less way to go
+                sided["eyeLookDown"] *= max(0.0, 1.0 - expression[names.index(f"eyeBlink_{side}")])
             for name, weight in sided.items():
                 if f"{name}_{side}" in names:
                     expression[names.index(f"{name}_{side}")] = min(weight, 1.0)

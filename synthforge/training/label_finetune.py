@@ -112,6 +112,7 @@ def label_finetune(
     steps, penalty = 0, None
     if net.points is not None:
         penalty = fit_adapter(net, photographs, config)
+        net.points.affine.requires_grad_(False)  # descent would only spoil the closed form
     if method != "adapter":
         module = LabelModule(net, config, source.has_points, bool(source.classes))
         views = Views(photographs, net.config.input_size, net.label_stride, config.augment, config.fit.seed)
