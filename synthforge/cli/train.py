@@ -15,7 +15,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option(
     "--config", "--preset", "config", default="tiny", show_default=True, help="tiny, paper, or a YAML file."
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of this run.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of this run.  [runs/CONFIG]")
 @click.option("--minutes", type=float, help="Train this long.")
 @click.option("--steps", type=int, help="Train this many batches.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one config key.")
@@ -23,7 +23,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 def train_multitask(
     folders: tuple[Path, ...],
     config: str,
-    out: Path,
+    out: Path | None,
     minutes: float | None,
     steps: int | None,
     overrides: tuple[str, ...],
@@ -33,6 +33,7 @@ def train_multitask(
     from synthforge.config import config_path, load_config
     from synthforge.training.multitask import TrainConfig, train
 
+    out = out or Path("runs") / Path(config).stem
     overrides += (f"fit.minutes={minutes}",) if minutes else ()
     overrides += (f"fit.steps={steps}", "fit.minutes=0") if steps else ()
     report = train(load_config(TrainConfig, config_path("train", config), overrides), folders, out, resume)
@@ -48,7 +49,7 @@ def train_multitask(
     "--data", "folders", multiple=True, required=True, type=_FOLDER, help="Photographs; may be repeated."
 )
 @click.option("--backbone", type=click.Path(path_type=Path), help="Folder of a stage I run.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of this run.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of this run.  [runs/TARGET-METHOD]")
 @click.option("--method", type=_METHODS, default="lf", show_default=True)
 @click.option("--features/--no-features", default=True, show_default=True, help="Features for label nets.")
 @click.option("--n-real", type=int, help="Use this many photographs, drawn at random.")
@@ -59,7 +60,7 @@ def label_finetune(
     target: str,
     folders: tuple[Path, ...],
     backbone: Path | None,
-    out: Path,
+    out: Path | None,
     method: str,
     features: bool,
     n_real: int | None,
@@ -77,6 +78,7 @@ def label_finetune(
     from synthforge.training.label_finetune import LabelTrainConfig
     from synthforge.training.label_finetune import label_finetune as run
 
+    out = out or Path("runs") / f"{Path(target).stem}-{method}"
     overrides += (f"fit.steps={steps}",) if steps else ()
     settings = load_config(LabelTrainConfig, config_path("train", config), overrides)
     source = open_source(target, folders, "train")

@@ -67,7 +67,7 @@ def evaluate(
             "crop": f"{source.crop_source}, square, x{source.crop_scale:g}",
             "normaliser": "outer eye corners" if source.has_points else None,
             "flip_averaging": flip,
-            "resolution": "labels and predictions compared in the original image",
+            "resolution": "original image" + (", inside the crop" if source.has_depth else ""),
         },
         **_summary(rows, source, confusion, model.net.config.depth_target),
     }
@@ -91,10 +91,11 @@ def _score(sample: Sample, labels: Labels, confusion: Confusion | None) -> dict:
         for name, group in POINT_SETS.items():
             row[f"nme_{name}"] = round(100 * float(errors[list(group)].mean()), 4)
     if sample.target is not None and confusion is not None and labels.probability is not None:
-        ids = labels.probability.argmax(0)
-        confusion.add(sample.target, ids)
-        known = sample.target != 255
-        row["pixel_accuracy"] = round(100 * float((ids == sample.target)[known].mean()), 4)
+        ids, target = labels.probability.argmax(0), sample.target
+        if labels.depth is not None:  # a rendered scene goes on beyond the crop, a portrait does not
+            target = np.where(np.isfinite(labels.depth), target, np.uint8(255))
+        confusion.add(target, ids)
+        row["pixel_accuracy"] = round(100 * float((ids == target)[target != 255].mean()), 4)
     if sample.depth is not None and labels.depth is not None:
         mask = np.isfinite(sample.depth) & np.isfinite(labels.depth)
         errors_mm = asdict(depth_errors(labels.depth, sample.depth, mask))

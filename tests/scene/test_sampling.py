@@ -125,7 +125,7 @@ def test_attributes_follow_the_configuration():
         ({"camera": {"field_of_view_deg": 0}}, "field_of_view_deg.*leaves the possible"),
         ({"camera": {"elevation_deg": {"uniform": [-95, 0]}}}, "elevation_deg.*leaves the possible"),
         ({"camera": {"roll_deg": "left"}}, "roll_deg.*expected numbers"),
-        ({"expression": {"categorical": {"grin": 1}}}, "unknown expression 'grin'.*smile"),
+        ({"expression": {"categorical": {"smirky": 1}}}, "unknown expression 'smirky'.*smile"),
         ({"attributes": {"a": {"given": {"b": {"x": 1}}}}}, "given 'b', which is not drawn before"),
         ({"attributes": {"b": {"categorical": {"x": 1, "y": 1}}, "a": {"given": {"b": {"x": 1}}}}},
          "no case for b = 'y'"),
