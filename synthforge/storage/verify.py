@@ -25,7 +25,7 @@ _REQUIRED = (
 # surface turns away. In gaps thinner than a pixel (lips, lids, strands) the image can miss what is
 # seen, so a few points may be off, but not far.
 DEPTH_TOLERANCE = 3e-3
-FEW, FAR = 4, 15e-3
+FEW, FAR = 4, 25e-3  # as deep as the corner of a mouth lies behind the lips, seen from the side
 REPROJECTION_PX = 0.5
 
 
