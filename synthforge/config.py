@@ -18,6 +18,18 @@ _CHECKOUT = Path(__file__).resolve().parents[1] / "configs"
 _PACKAGED = Path(__file__).resolve().parent / "configs"
 
 
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML in which a key given twice is an error instead of the last one winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value]
+        if repeated := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {repeated[0]!r} is given twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
 def config_path(kind: str, name_or_path: str) -> Path:
     """Path of a configuration given by name (`paper`) or path.
 
@@ -49,7 +61,7 @@ def load_config(cls: type[T], path: Path | None = None, overrides: Sequence[str]
     data: Any = {}
     if path is not None:
         try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            data = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader) or {}
         except OSError as error:
             raise ConfigError(f"cannot be read ({error.strerror})", where=str(path)) from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -58,6 +70,9 @@ def load_config(cls: type[T], path: Path | None = None, overrides: Sequence[str]
     where = str(path) if path else "configuration"
     if not isinstance(data, dict):
         raise ConfigError(f"expected keys and values, got {data!r}", where=where)
+    if overrides:
+        from_dict(cls, data, where)  # the file's own mistakes are named first
+        where = "command line"
     for override in overrides:
         _override(data, override)
     return from_dict(cls, data, where)

@@ -13,8 +13,10 @@ from synthforge import __version__
 from synthforge.annotate import SOFT_MASKS, annotate
 from synthforge.config import load_config
 from synthforge.errors import ConfigError, DatasetError, SynthforgeError
+from synthforge.generators.attributes import check_attributes
+from synthforge.generators.base import Generator
 from synthforge.heads.base import HeadModel
-from synthforge.heads.registry import load_head
+from synthforge.heads.registry import check_head, load_head
 from synthforge.scene.sampling import SceneConfig, SceneSampler, with_resolution
 from synthforge.storage.index import CONFIG
 from synthforge.storage.reader import DatasetReader
@@ -60,6 +62,8 @@ class GenerateConfig:
         for key, (low, high) in limits.items():
             if not low <= getattr(self, key) <= high:
                 raise ConfigError(f"{getattr(self, key)} is not in [{low}, {high}]", where=key)
+        check_head(self.head)
+        check_attributes(self.scene.attributes)
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class SceneSource:
         return SceneSampler(self.config.scene, self.head, self.config.resolution)
 
     @cached_property
-    def backend(self) -> Any:
+    def backend(self) -> Generator:
         from synthforge.generators.raster import RasterGenerator
 
         c = self.config
@@ -109,7 +113,8 @@ class SceneSource:
     def generator(self) -> dict[str, Any]:
         """What made the samples, as `dataset.json` states it."""
         c = self.config
-        return {"backend": c.backend, "head": c.head, "assets": {f"heads/{c.head}": head_sha256(self.head)}}
+        assets = {f"heads/{c.head}": head_sha256(self.head)} | self.backend.assets
+        return {"backend": c.backend, "head": c.head, "assets": assets}
 
     def __getstate__(self) -> dict[str, Any]:
         return {"config": self.config}

@@ -75,8 +75,7 @@ class Render:
     """What a generator made: the image, and the mesh that its labels are to be derived from.
 
     `mesh` is the head mesh first (same faces, same order) with whatever is worn appended
-    (hair, glasses, ...). `coverage` names the layers whose sub-pixel coverage cannot be read
-    from `mesh` alone; it may be empty.
+    (hair, glasses, ...).
     """
 
     rgb: UInt8[np.ndarray, "h w 3"]

@@ -69,6 +69,7 @@ def test_overrides_reach_nested_keys(tmp_path):
         ("inner: {rate: fast}", ["rate", "expected float", "'fast'"]),
         ("[1, 2]", ["expected keys and values"]),
         ("a: [", ["not valid YAML"]),
+        ("n: 1\nn: 2", ["'n' is given twice"]),
     ],
 )
 def test_errors_name_file_key_and_value(tmp_path, text, told):

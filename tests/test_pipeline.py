@@ -23,6 +23,8 @@ PLAIN = {"resolution": 64, "codec": "png", "shard_size": 4, "scene": {"camera": 
 class Flat:
     """A backend that paints noise of the sample's own stream."""
 
+    assets: dict = {}
+
     def render(self, head, params, vertices):
         rng = sample_rng(params.seed, params.index, "paint")
         rgb = rng.integers(0, 256, (*params.camera.size, 3), np.uint8)
@@ -72,9 +74,7 @@ def test_an_impossible_configuration_ends_with_an_error() -> None:
         tiny_source(**scene)(0)
 
 
-def test_rerendering_from_stored_parameters_is_exact(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rerendering_from_stored_parameters_is_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tiny_source(min_landmarks=68, head="ict")
     run(source, source.config, tmp_path / "x", 6, workers=0)
     assert DatasetReader(tmp_path / "x").column("attempt").any()

@@ -111,9 +111,7 @@ def assemble(skin: SkinResult | None = None) -> Assembled:
 
 def _inner_parts() -> tuple[list[Part], list[np.ndarray]]:
     """Eyeballs and mouth of the mean head, and half of what differs between the mean man's and woman's."""
-    men, women = (
-        [*build_eyes(sex), *build_mouth(sex), *build_caruncles(sex)] for sex in (1, -1)
-    )
+    men, women = ([*build_eyes(sex), *build_mouth(sex), *build_caruncles(sex)] for sex in (1, -1))
     mean = [replace(m, vertices=0.5 * (m.vertices + w.vertices)) for m, w in zip(men, women, strict=True)]
     return mean, [0.5 * (m.vertices - w.vertices) for m, w in zip(men, women, strict=True)]
 

@@ -68,8 +68,6 @@ def build_caruncles(sex: float) -> list[Part]:
     middle, pole = named_point("endocanthion", sex) + CARUNCLE_OFFSET, np.array([0, 0, CARUNCLE_RADII[2]])
     parts = []
     for side, mirror in (("left", np.ones(3)), ("right", np.array([-1.0, 1, 1]))):
-        points, start, end = (
-            mirror * (q + middle) * 1e-3 for q in (rings * CARUNCLE_RADII, pole, -pole)
-        )
+        points, start, end = (mirror * (q + middle) * 1e-3 for q in (rings * CARUNCLE_RADII, pole, -pole))
         parts.append(tube(points, f"{side}_caruncle", CLASS_ID[f"{side}_eye"], start, end))
     return parts

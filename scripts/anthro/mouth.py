@@ -161,9 +161,7 @@ def build_teeth(arch: Arch, teeth: tuple, name: str) -> Part:
             along = np.cross([0.0, 1.0, 0.0], outward)
             world = place + q[:, :1] * along + out[:, None] * outward
             world[:, 1] += arch.crown_up * (q[:, 2] + lift)
-            crowns.append(
-                tube(world[:-1].reshape(rings.shape) * MM, name, INNER_MOUTH, end=world[-1] * MM)
-            )
+            crowns.append(tube(world[:-1].reshape(rings.shape) * MM, name, INNER_MOUTH, end=world[-1] * MM))
     return joined(crowns, 7)
 
 

@@ -62,21 +62,24 @@ def generate(
     resolved = load_config(GenerateConfig, config_path("generate", config), [*given, *overrides])
     out = out or Path("out") / resolved.name
     workers = len(os.sched_getaffinity(0)) if workers is None else workers
-    with tqdm(total=n, unit="sample", smoothing=0.1, mininterval=0.5, delay=0.5, dynamic_ncols=True) as bar:
+    bar: tqdm | None = None
 
-        def progress(done: int, total: int) -> None:
-            if bar.total != total or (bar.n == 0 and done > 1):  # what was there already has no rate
-                bar.reset(total)
-                bar.initial = done
-                bar.n = done
-            bar.update(done - bar.n)
+    def progress(present: int, wanted: int) -> None:
+        nonlocal bar
+        if bar is None:  # what was there already has no rate
+            bar = tqdm(total=wanted, initial=present, unit="sample", smoothing=0.1, dynamic_ncols=True)
+        bar.update(present - bar.n)
 
-        try:
-            done = run(SceneSource(resolved), resolved, out, n, workers, shards, engine, progress)
-        except KeyboardInterrupt:
+    try:
+        done = run(SceneSource(resolved), resolved, out, n, workers, shards, engine, progress)
+    except KeyboardInterrupt:
+        done = None
+    finally:
+        if bar is not None:
             bar.close()
-            click.echo(f"stopped; finished shards are kept in {out}. Run the same command again to go on.")
-            sys.exit(130)
+    if done is None:
+        click.echo(f"stopped; finished shards are kept in {out}. Run the same command again to go on.")
+        sys.exit(130)
     rate = f", {done.n_made / done.seconds:.2f} samples/s" if done.n_made else ""
     click.echo(f"made {done.n_made} samples in {done.seconds:.1f} s{rate}")
     if done.missing:
@@ -110,6 +113,7 @@ def verify(folder: Path) -> None:
         click.echo(f"{n_faults} faults in {folder}", err=True)
         sys.exit(1)
     click.echo(f"{folder} is sound: {n_samples} samples checked")
+    click.echo(f"next: synthforge report {folder}")
 
 
 @click.command()
@@ -130,4 +134,4 @@ def render(folder: Path, index: int, out: Path | None, resolution: int | None, l
     if not write_png(str(out), picture):
         raise SynthforgeError("cannot be written", where=str(out), fix="choose another --out")
     click.echo(f"sample {index}: {comparison}")
-    click.echo(f"wrote {out}")
+    click.echo(f"wrote {out}" + ("" if labels else "; with --labels its labels stand beside it"))

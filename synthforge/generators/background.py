@@ -1,5 +1,6 @@
 """What stands behind the head, out of focus; linear RGB in exposed units (1 is white)."""
 
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -17,12 +18,21 @@ def image_files(folder: Path, suffixes: tuple[str, ...] = _IMAGES) -> list[Path]
     """Images in a user's folder, in the order of their names.
 
     Raises:
-        AssetError: the folder is missing or holds none.
+        AssetError: the folder is missing or holds none, or a file is no image.
     """
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes) if folder.is_dir() else []
     if not files:
         raise AssetError("no images found", where=str(folder), fix=f"put {', '.join(suffixes)} files there")
+    for file in files:
+        if not cv2.haveImageReader(str(file)):
+            raise AssetError("cannot be read as an image", where=str(file), fix="remove or replace the file")
     return files
+
+
+def files_sha256(folder: Path, files: list[Path]) -> str:
+    """Hash of the files' names below `folder` and their sizes: another choice of images shows."""
+    named = [f"{file.relative_to(folder).as_posix()} {file.stat().st_size}" for file in files]
+    return hashlib.sha256("\n".join(named).encode()).hexdigest()
 
 
 def photo_background(

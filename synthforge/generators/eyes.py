@@ -26,8 +26,8 @@ _MOUTH_LAB = {
     "lower_teeth": (73, 1.5, 18),
     "upper_gum": (50, 25, 15),
     "lower_gum": (50, 25, 15),
-    "tongue": (52, 24, 14),
-    "mouth_bag": (34, 26, 15),
+    "tongue": (57, 25, 13),
+    "mouth_bag": (40, 28, 15),
 }
 
 
@@ -138,7 +138,7 @@ def mouth_material(
     grain = noise(p, 0.0035, np.zeros(3))[:, 0]
     behind = np.maximum(lip_front - 0.006 - p[:, 2], 0) / 0.010
     side = np.maximum(np.abs(p[:, 0]) - 0.014, 0) / 0.014
-    shade = 0.5 ** (0.7 * behind + 0.5 * side) * (1 - 0.6 * contact)
+    shade = (0.15 + 0.85 * 0.5 ** (0.5 * behind + 0.4 * side)) * (1 - 0.5 * contact)
     albedo = albedo * np.exp(0.06 * grain)[:, None] * shade[:, None] ** np.array([0.9, 1.0, 1.03])
     ones = np.ones(n, np.float32)
     return Material(

@@ -35,7 +35,8 @@ def spectacles(
     half = np.array([rng.uniform(0.024, 0.029), rng.uniform(0.018, 0.024)]) * (1.08 if dark else 1.0)
     outline = _outline(half, power=rng.uniform(2.0, 3.6))
     tube = rng.uniform(0.0009, 0.0024) * (1.3 if dark else 1.0)
-    front = _clearance((vertices - root) @ to_face, eyes)
+    local = (vertices - root) @ to_face
+    front = _clearance(local, eyes)
     middles = np.stack(
         [np.sign(eyes[:, 0]) * np.maximum(np.abs(eyes[:, 0]), half[0] + 0.008), eyes[:, 1] - 0.002], -1
     )
@@ -43,7 +44,9 @@ def spectacles(
     hinges = _bent(middles + np.stack([np.sign(middles[:, 0]) * half[0], [0.45 * half[1]] * 2], -1), front)
 
     pieces = [_tube(rim, tube, closed=True) for rim in rims]
-    pieces += [_tube(_temple(h, ear), 1.1 * tube, closed=False) for h, ear in zip(hinges, ears, strict=True)]
+    for hinge, ear in zip(hinges, ears, strict=True):
+        wide = _half_width(local, hinge, ear) + 1.1 * tube
+        pieces.append(_tube(_temple(hinge, ear, wide), 1.1 * tube, closed=False))
     span = np.linspace(-1, 1, 7)
     rise = middles[:, 1].mean() + 0.3 * half[1] + 0.003 * (1 - span**2)
     bridge = _bent(np.stack([span * (abs(middles[0, 0]) - half[0]), rise], -1), front)
@@ -78,13 +81,18 @@ def _bent(xy: np.ndarray, front: float) -> np.ndarray:
     return np.column_stack([xy, front - _WRAP * xy[:, 0] ** 2])
 
 
-def _temple(hinge: np.ndarray, ear: np.ndarray) -> np.ndarray:
-    """Line from the hinge over the ear's root and down behind it."""
-    side = np.sign(hinge[0])
-    wide = side * max(abs(ear[0]) + 0.004, abs(hinge[0]) + 0.002)
-    y, z = hinge[1], ear[2]
-    turn = [[wide, y + 0.002, hinge[2] - 0.02], [wide, y, z]]
-    return np.array([hinge, *turn, [0.985 * wide, y - 0.004, z - 0.02], [0.97 * wide, y - 0.03, z - 0.035]])
+def _half_width(local: np.ndarray, hinge: np.ndarray, ear: np.ndarray) -> float:
+    """Distance of the temple's side of the head from the middle, before the ear at the hinge's height."""
+    side = np.sign(hinge[0]) * local[:, 0]
+    near = (np.abs(local[:, 1] - hinge[1]) < 0.010) & (np.abs(local[:, 2] - ear[2] - 0.015) < 0.020)
+    return float(max(side[near].max(initial=0.0), abs(ear[0]), abs(hinge[0])))
+
+
+def _temple(hinge: np.ndarray, ear: np.ndarray, wide: float) -> np.ndarray:
+    """Line from the hinge over the ear's root, ending between ear and head."""
+    x, y, z = np.sign(hinge[0]) * wide, hinge[1], ear[2]
+    turn = [[x, y + 0.002, hinge[2] - 0.02], [x, y, z]]
+    return np.array([hinge, *turn, [0.97 * x, y - 0.003, z - 0.015], [0.86 * x, y - 0.02, z - 0.035]])
 
 
 def _unit(v: np.ndarray) -> np.ndarray:

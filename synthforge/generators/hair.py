@@ -12,6 +12,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from synthforge.conventions import CLASS_ID
+from synthforge.generators.clothes import clip_triangles
 from synthforge.generators.color import hex_to_linear
 from synthforge.generators.worn import WornMesh
 from synthforge.heads.base import HeadModel
@@ -23,7 +24,7 @@ CENTRE = np.array([0.0, 0.045, -0.010])  # middle of the braincase, head frame
 # sRGB middles of natural hair; dyed hair draws its hue.
 COLORS = {
     "black": "17120f", "dark_brown": "2c1d15", "brown": "4f3422", "blond": "a5835a", "red": "7a3a1d",
-    "grey": "8b8782", "white": "d5d1ca",
+    "grey": "8b8782", "white": "c6c2ba",
 }  # fmt: skip
 # Azimuth (degrees from the front) against height of the scalp border (m), subject's either side.
 _BORDER = np.array(
@@ -63,12 +64,12 @@ STYLES = {
     "receding": Style(0.022, 0.012, lift=0.35, comb=0.5, weight=0.1, back=0.3, recess=0.013, volume=0.012),
     "curly": Style(0.085, 0.040, lift=0.7, comb=0.15, weight=0.14, curl=0.0055, turns=55, back=0.2),
     "afro": Style(0.060, 0.048, lift=1.0, comb=0.0, weight=0.0, curl=0.004, turns=95),
-    "bob": Style(0.235, 0.165, lift=0.15, comb=0.8, weight=0.35, back=0.35, volume=0.022, cut=-0.105),
-    "long": Style(0.420, 0.360, lift=0.12, comb=0.8, weight=0.35, back=0.4, volume=0.018),
+    "bob": Style(0.235, 0.165, lift=0.15, comb=0.8, weight=0.35, back=0.35, volume=0.015, cut=-0.105),
+    "long": Style(0.420, 0.360, lift=0.12, comb=0.8, weight=0.35, back=0.4, volume=0.012),
     "wavy": Style(
-        0.380, 0.320, lift=0.25, comb=0.6, weight=0.35, curl=0.007, turns=17, back=0.4, volume=0.030
+        0.380, 0.320, lift=0.25, comb=0.6, weight=0.35, curl=0.0065, turns=12, back=0.4, volume=0.024
     ),
-    "fringe": Style(0.360, 0.300, lift=0.12, comb=0.8, weight=0.35, back=0.2, fringe=True),
+    "fringe": Style(0.360, 0.300, lift=0.12, comb=0.8, weight=0.35, back=0.2, volume=0.012, fringe=True),
     "ponytail": Style(0.300, 0.260, lift=0.05, comb=1.0, weight=0.2, back=1.0, tail=True, volume=0.008),
 }
 
@@ -112,8 +113,16 @@ def scalp_height(canonical: Float[np.ndarray, "n 3"], recess: float = 0.0) -> Fl
     return canonical[:, 1] - border - recess * front - 2.0 * recess * front * np.clip(z / 0.08, 0, 1)
 
 
+def style_height(canonical: Float[np.ndarray, "n 3"], style: Style) -> Float[np.ndarray, " n"]:
+    """Metres above the border of a style: cropped hair is shaved at the nape, behind the ears."""
+    height = scalp_height(canonical, style.recess)
+    nape = np.clip((-0.045 - canonical[:, 2]) / 0.03, 0, 1) * (0.0 if style.top > 0.1 else 0.024)
+    return height - nape
+
+
 # Where beards grow: weights over the canonical face, product of soft bands (m).
 _BEARDS = {"moustache": 0.010, "goatee": 0.016, "full": 0.020}
+_BEARD_HAIRS = {"moustache": 1500, "goatee": 4500, "full": 9000}
 
 
 def _band(x: np.ndarray, low: np.ndarray | float, high: np.ndarray | float, soft: float) -> np.ndarray:
@@ -128,7 +137,7 @@ def beard_density(canonical: Float[np.ndarray, "n 3"], kind: str) -> Float[np.nd
     """
     x, y, z = np.abs(canonical[:, 0]), canonical[:, 1], canonical[:, 2]
     moustache = (
-        _band(y, -0.0345 - 0.2 * x, -0.0235 - 0.22 * x, 0.006) * _band(x, 0.002, 0.029, 0.004) * (z > 0.07)
+        _band(y, -0.0345 - 0.2 * x, -0.0235 - 0.25 * x, 0.007) * _band(x, 0.002, 0.027, 0.010) * (z > 0.07)
     )
     chin = _band(y, -0.105, -0.060, 0.008) * _band(x, -1, 0.026, 0.010) * (z > 0.05)
     frame = _band(x, 0.027, 0.033, 0.006) * _band(y, -0.075, -0.032, 0.008) * (z > 0.06)
@@ -157,8 +166,9 @@ class _Grower:
         self.pivot = pivot.astype(np.float64)
         self.color = hair_color(params)
         self.camera_at = params.camera.cam2world[:3, 3].astype(np.float64)
-        self.skin_faces = np.flatnonzero(_bare_skin(head))
-        skin = np.unique(head.faces[self.skin_faces])
+        skin_faces = np.flatnonzero(_bare_skin(head))
+        self.skin_faces = skin_faces[~_on_ears(head)[skin_faces]]
+        skin = np.unique(head.faces[skin_faces])
         # Two maps: seen from the braincase, the shoulders would hide the neck.
         self.head_radius = self._radius_map(skin[head.canonical[skin, 1] > -0.105])
         self.body_radius = self._radius_map(skin)
@@ -204,12 +214,12 @@ class _Grower:
     def scalp(self, style: Style) -> list[WornMesh]:
         """Cap under the hair, and the strands."""
         long = style.top > 0.1
-        height = self._height(self.head.canonical.astype(np.float64), style)
-        density = np.clip(height / 0.010, 0, 1)
-        at, normal, canonical = self.roots(density, 6500 if long else 9000)
+        height = style_height(self.head.canonical.astype(np.float64), style)
+        density = np.clip(height / 0.008 + 0.25, 0, 1)
+        at, normal, canonical = self.roots(density, 5500 if style.curl else 6500 if long else 9000)
         if not len(at):
             return []
-        above = np.maximum(self._height(canonical, style), 0)
+        above = np.maximum(style_height(canonical, style), 0)
         side = np.clip((0.085 - canonical[:, 1]) / 0.05, 0, 1) * (canonical[:, 2] < 0.06)
         length = style.top + (style.sides - style.top) * side
         if not style.tail:  # hair is shorter at its border; cropped hair fades towards the nape
@@ -219,28 +229,28 @@ class _Grower:
         )
         if style.fringe:
             length = np.where(self._in_fringe(canonical), self.rng.uniform(0.045, 0.062, len(at)), length)
-        n_segments = (13 if long else 5) + (7 if style.curl else 0)
+        n_segments = (13 if long else 5) + (9 if style.curl else 0)
         paths = self._paths(style, at, normal, canonical, length, n_segments)
-        width = 0.0021 if long else 0.0013
+        width = 0.0021 if long else min(0.0013, 0.14 * style.top)
+        width = width * np.clip(0.3 + above / 0.018, 0.3, 1)  # fine hair along the border
         strands = self._ribbons(paths, width, self.color, CLASS_ID["hair"])
         return [self._cap(style, height), strands]
 
-    def _height(self, canonical: np.ndarray, style: Style) -> np.ndarray:
-        """Metres above the border of this style: cropped hair is shaved at the nape."""
-        height = scalp_height(canonical, style.recess)
-        nape = np.clip((0.004 - canonical[:, 2]) / 0.02, 0, 1) * (0.0 if style.top > 0.1 else 0.024)
-        return height - nape
-
     def _cap(self, style: Style, height: np.ndarray) -> WornMesh:
-        """Scalp triangles lifted a little: no skin shines through between strands."""
+        """Scalp lifted a little, cut along the hairline: no skin shines through between strands."""
+        ragged = 0.002 + 0.0022 * _smooth_noise(self.head.canonical / 0.0035, self.rng)[:, 0]
         faces = self.head.faces[self.skin_faces]
-        faces = faces[(height[faces] > 0.006).all(1)]
-        used, renumbered = np.unique(faces, return_inverse=True)
-        lift = min(0.0015, 0.3 * style.sides) * np.clip(height[used] / 0.02, 0.2, 1)
-        points = self.vertices[used] + lift[:, None] * self.normals[used]
-        tangent = _unit(np.cross(self.normals[used], [1.0, 0.2, 0.1]))
-        albedo = np.repeat(self.color[None] * 0.55, len(used), 0)
-        return _worn(points, renumbered.reshape(faces.shape), CLASS_ID["hair"], albedo, tangent)
+        faces = faces[(height[faces] > 0).any(1)]
+        faces, edges, share = clip_triangles(faces, ragged - height)
+
+        def mix(values: np.ndarray) -> np.ndarray:
+            return values[edges[:, 0]] * (1 - share[:, None]) + values[edges[:, 1]] * share[:, None]
+
+        normal = _unit(mix(self.normals))
+        lift = min(0.0015, 0.3 * style.sides) * np.clip(mix(height[:, None]) / 0.02, 0.1, 1)
+        tangent = _unit(np.cross(normal, [1.0, 0.2, 0.1]))
+        albedo = np.repeat(self.color[None] * 0.55, len(edges), 0)
+        return _worn(mix(self.vertices) + lift * normal, faces, CLASS_ID["hair"], albedo, tangent)
 
     def _paths(
         self,
@@ -260,8 +270,8 @@ class _Grower:
         # Neighbours move together: clumps share a direction, single hairs stray a little.
         clump = _smooth_noise(q / 0.018, rng)
         direction = _unit(style.lift * normal + comb + 0.22 * clump + 0.10 * rng.standard_normal((n, 3)))
-        offset = rng.uniform(0.001, 0.012, n) * min(1.0, style.top / 0.06)
-        bound = style.volume * np.where(rng.random(n) < 0.99, rng.uniform(0.3, 1.0, n), 1.6)
+        offset = rng.uniform(0.001, 0.010, n) * min(1.0, style.top / 0.06)
+        bound = style.volume * rng.uniform(0.3, 1.0, n)
         if style.curl and style.top < 0.1:
             bound[:] = np.inf
         beside = np.ones(n, bool) if not style.fringe else ~self._in_fringe(canonical)
@@ -269,14 +279,16 @@ class _Grower:
         path = [q]
         for s in range(1, n_segments + 1):
             pull = style.weight * (0.4 + s / n_segments)
+            low = min(1.0, 0.1 + 2 * s / n_segments)  # no loops above the roots
             direction = _unit(direction + pull * down + 0.06 * comb * (not style.tail))
             if style.tail:
                 direction = self._to_tail(q, direction)
             q = q + (length * share[s - 1])[:, None] * direction
-            q = self._keep_outside(q, offset * min(1.0, 3 * s / n_segments), bound, beside, style)
+            q = self._keep_outside(q, offset * min(1.0, 3 * s / n_segments), low * bound, beside, style)
             direction = _unit(0.35 * direction + 0.65 * _unit(q - path[-1]))
             path.append(q)
         paths = np.stack(path, 1)
+        paths[:, 1:-1] = 0.5 * paths[:, 1:-1] + 0.25 * (paths[:, :-2] + paths[:, 2:])  # no corners
         if style.curl:
             paths = paths + self._coils(style, paths, length, rng)
         return self.to_world(paths)
@@ -347,7 +359,7 @@ class _Grower:
         phase = (
             2
             * np.pi
-            * (along * style.turns * rng.uniform(0.93, 1.07, (n, 1)) + lock + 0.08 * rng.random((n, 1)))
+            * (along * style.turns * rng.uniform(0.98, 1.02, (n, 1)) + lock + 0.08 * rng.random((n, 1)))
         )
         tangent = _unit(np.gradient(paths, axis=1))
         side = _unit(np.cross(tangent, [0.3, 0.2, 0.93]))
@@ -358,7 +370,7 @@ class _Grower:
     def beard(self, kind: str) -> WornMesh:
         """Moustache, goatee or full beard."""
         canonical = self.head.canonical.astype(np.float64)
-        at, normal, canonical = self.roots(beard_density(canonical, kind), 9000)
+        at, normal, canonical = self.roots(beard_density(canonical, kind), _BEARD_HAIRS[kind])
         rng, n = self.rng, len(at)
         normal = normal @ self.turn
         x, y = canonical[:, 0], canonical[:, 1]
@@ -375,27 +387,29 @@ class _Grower:
         length = (
             _BEARDS[kind] * rng.uniform(0.4, 1.0, n) * np.where(y > -0.045, 0.6, 1.0) * rng.uniform(0.5, 1.3)
         )
+        length *= 0.35 + 0.65 * beard_density(canonical, kind)  # short at the borders
         path = [q]
         for _ in range(4):
             direction = _unit(direction + np.array([0, -0.25, 0]))
             q = q + (length / 4)[:, None] * direction
             path.append(q)
         return self._ribbons(
-            self.to_world(np.stack(path, 1)), 0.0006, self.color * 0.9, CLASS_ID["facial_hair"]
+            self.to_world(np.stack(path, 1)), np.full(n, 0.0006), self.color * 0.9, CLASS_ID["facial_hair"]
         )
 
-    def _ribbons(self, paths: np.ndarray, width: float, color: np.ndarray, class_id: int) -> WornMesh:
+    def _ribbons(self, paths: np.ndarray, width: np.ndarray, color: np.ndarray, class_id: int) -> WornMesh:
         """Strips that face the camera, tapering to the tip; darker at the root, lighter at the tip."""
         n, m, _ = paths.shape
         tangent = _unit(np.gradient(paths, axis=1))
         side = _unit(np.cross(tangent, self.camera_at - paths))
-        taper = np.interp(np.linspace(0, 1, m), [0, 0.6, 1], [1.0, 0.9, 0.15])[None, :, None]
-        half = 0.5 * width * self.rng.uniform(0.6, 1.4, (n, 1, 1)) * taper
+        taper = np.interp(np.linspace(0, 1, m), [0, 0.25, 0.6, 1], [0.6, 1.0, 0.9, 0.15])[None, :, None]
+        half = 0.5 * width[:, None, None] * self.rng.uniform(0.6, 1.4, (n, 1, 1)) * taper
         points = np.stack([paths - half * side, paths + half * side], 2)  # n m 2 3
         strand = np.arange(n)[:, None] * 2 * m + 2 * np.arange(m - 1)[None]
         quads = np.stack([strand, strand + 1, strand + 3, strand, strand + 3, strand + 2], -1)
+        locks = _smooth_noise(self.to_head(paths[:, 0]) / 0.006, self.rng)[:, :1, None]
         tone = (
-            self.rng.lognormal(0, 0.18, (n, 1, 1))
+            np.exp(self.rng.normal(0, 0.15, (n, 1, 1)) + 0.15 * locks)
             * np.interp(np.linspace(0, 1, m), [0, 0.4, 1], [0.5, 0.95, 1.15])[None, :, None]
         )
         albedo = np.clip(color * tone, 0, 1)
@@ -421,6 +435,15 @@ def _bare_skin(head: HeadModel) -> np.ndarray:
     inner = ("eye", "teeth", "gum", "tongue", "mouth", "socket", "lash")
     outside = np.array([not any(word in part.lower() for word in inner) for part in head.part_names])
     return outside[head.face_part]
+
+
+def _on_ears(head: HeadModel) -> np.ndarray:
+    """Triangles whose middle the class map gives to an ear."""
+    size = head.class_map.shape[0]
+    u, v = head.uv[head.face_uvs].mean(1).T
+    cells = np.clip(np.stack([(1 - v) * size, u * size]).astype(int), 0, size - 1)
+    mapped = np.where(head.face_class == 255, head.class_map[tuple(cells)], head.face_class)
+    return np.isin(mapped, (CLASS_ID["left_ear"], CLASS_ID["right_ear"]))
 
 
 def _smooth_noise(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -187,7 +187,7 @@ def _indoor(rig: _Rig, u: Callable[..., float], side: float) -> None:
     rig.lamp(rig.rng.normal(0, 50), u(35, 75), u(2700, 4500), u(0.3, 1.5), 0.012)
 
 
-_SETTINGS = {"day": _day, "evening": _evening, "night": _night, "studio": _studio, "indoor": _indoor}
+SETTINGS = {"day": _day, "evening": _evening, "night": _night, "studio": _studio, "indoor": _indoor}
 
 
 def procedural_lighting(kind: str, rng: np.random.Generator) -> Lighting:
@@ -196,10 +196,10 @@ def procedural_lighting(kind: str, rng: np.random.Generator) -> Lighting:
     Raises:
         ConfigError: `kind` is not one of day, evening, night, studio, indoor.
     """
-    if kind not in _SETTINGS:
-        raise ConfigError(f"unknown light {kind!r}", where="light", fix=f"use one of: {', '.join(_SETTINGS)}")
+    if kind not in SETTINGS:
+        raise ConfigError(f"unknown light {kind!r}", where="light", fix=f"use one of: {', '.join(SETTINGS)}")
     rig = _Rig(rng)
-    _SETTINGS[kind](rig, rng.uniform, float(rng.choice([-1.0, 1.0])))
+    SETTINGS[kind](rig, rng.uniform, float(rng.choice([-1.0, 1.0])))
     return Lighting(rig.environment.astype(np.float32), tuple(rig.lamps))
 
 

@@ -8,7 +8,12 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from synthforge.conventions import CLASS_ID
-from synthforge.generators.background import image_files, photo_background, procedural_background
+from synthforge.generators.background import (
+    files_sha256,
+    image_files,
+    photo_background,
+    procedural_background,
+)
 from synthforge.generators.clothes import dress
 from synthforge.generators.color import LUMINANCE
 from synthforge.generators.eyes import eye_material, inner_shadow, mouth_material
@@ -60,10 +65,8 @@ class RasterGenerator:
         backgrounds: folder of images to stand behind the head; procedural scenes without it.
         environments: folder of lat-long images (.hdr .png .jpg) to light by; procedural without it.
     Raises:
-        AssetError: a folder is missing or holds no images.
+        AssetError: a folder is missing, holds no images, or a file that is none.
     """
-
-    name = "raster"
 
     def __init__(
         self, supersample: int = 2, backgrounds: Path | None = None, environments: Path | None = None
@@ -71,6 +74,11 @@ class RasterGenerator:
         self.supersample = supersample
         self._backgrounds = image_files(backgrounds) if backgrounds else []
         self._environments = image_files(environments, (".hdr", ".png", ".jpg")) if environments else []
+        self.assets = {}
+        if backgrounds:
+            self.assets["backgrounds"] = files_sha256(backgrounds, self._backgrounds)
+        if environments:
+            self.assets["environments"] = files_sha256(environments, self._environments)
 
     def render(self, head: HeadModel, params: SceneParams, vertices: Float[np.ndarray, "v 3"]) -> Render:
         """Image of `head` with posed `vertices` (metres, world frame) seen by `params.camera`."""

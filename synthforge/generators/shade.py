@@ -217,7 +217,7 @@ def shade_hair(
     tangent = unit(tangent)
     sky = np.maximum(sh_basis(unit(normal)) @ irradiance_sh(lighting.environment), 0)
     rim = env_radiance(blurred(lighting.environment, _ROUGH_BLUR), unit(normal + 0.5 * view))
-    out = albedo * sky / np.pi + 0.03 * rim
+    out = albedo * sky / np.pi + 0.018 * rim
     for k, lamp in enumerate(lighting.lamps):
         reach = (shadow if k == 0 else 0.7 * np.ones_like(shadow))[:, None]
         tl = tangent @ lamp.direction
@@ -225,7 +225,7 @@ def shade_hair(
         diffuse = np.sqrt(np.maximum(1 - tl * tl, 0))[:, None]
         half = unit(view + lamp.direction)
         th = (tangent * half).sum(-1)
-        first = np.exp(-(((th + 0.06) / 0.12) ** 2))[:, None] * 0.10
+        first = np.exp(-(((th + 0.06) / 0.12) ** 2))[:, None] * 0.07
         second = np.exp(-(((th - 0.10) / 0.22) ** 2))[:, None] * 0.45 * albedo
         out = out + reach * facing * lamp.color / np.pi * (albedo * diffuse + first + second)
     return out.astype(np.float32)

@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Float
 from numba import njit
 
+from synthforge.conventions import CLASS_ID
 from synthforge.generators.color import LUMINANCE, hex_to_linear, lab_to_linear
-from synthforge.generators.hair import hair_color
+from synthforge.generators.hair import STYLES, hair_color, style_height
 from synthforge.generators.noise import bilinear, noise
 from synthforge.generators.shade import Material, Samples, unit
 from synthforge.generators.surface import HeadSurface
@@ -51,6 +52,7 @@ class Look:
     brow_thickness: float
     brow_density: float
     facial_hair: str
+    hair_style: str
 
     @classmethod
     def of(cls, params: SceneParams, grown: bool = False) -> "Look":
@@ -72,6 +74,7 @@ class Look:
             brow_thickness=float(get("brow_thickness", 1.0)),
             brow_density=float(get("brow_density", 0.6)),
             facial_hair=str(get("facial_hair", "none")),
+            hair_style=str(get("hair_style", "short")),
         )
 
 
@@ -137,9 +140,9 @@ def skin_material(
     melanin = 0.035 * coarse[:, 1] + 0.05 * fine[:, 1] + fold + 1.3 * nostril
     melanin += np.exp(-((bag / 1.5) ** 2)) * (0.05 + 0.25 * old)
     if look.freckles > 0.02:
-        spots = noise(p, 0.0008, shift + 13)[:, 0] + 0.5 * coarse[:, 2]
+        spots = noise(p, 0.0005, shift + 13)[:, 0] + 0.4 * coarse[:, 2]
         region = np.clip(cheek + 0.6 * t_zone, 0.12, 1)
-        melanin += 0.9 * look.freckles * region * _step(1.1, 2.0, spots + 0.6 * look.freckles)
+        melanin += 0.9 * look.freckles * region * _step(1.2, 2.2, spots + 0.4 * look.freckles)
     melanin += _moles(p, rng)
     if old > 0.1:
         at = np.flatnonzero((p[:, 2] > 0.02) & (p[:, 1] > 0))
@@ -155,6 +158,7 @@ def skin_material(
         cover = (0.75 * look.makeup * np.clip(upper_lid[at] * 1.3, 0, 1))[:, None]
         albedo[at] += cover * (np.minimum(tint, albedo[at] * 1.2) - albedo[at])
     albedo = _beard(albedo, look, p, beard * (1 - lips), fine, shift)
+    albedo = _hairline(albedo, look, samples, fine)
     albedo = _brows(albedo, look, p, masks[:, 2], rng)
     albedo = _lashes(albedo, look, p, surface)
 
@@ -242,6 +246,21 @@ def _beard(albedo, look, p, weight, fine, shift):  # noqa: ANN001, ANN202
     return albedo
 
 
+def _hairline(albedo, look, samples, fine):  # noqa: ANN001, ANN202
+    """Roots too fine to stand as strands: the skin darkens over the last millimetres to the scalp."""
+    style = STYLES.get(look.hair_style)
+    if style is None:
+        return albedo
+    p = samples.canonical
+    ears = (CLASS_ID["left_ear"], CLASS_ID["right_ear"])
+    near = (p[:, 1] > 0.07) | ((np.abs(p[:, 0]) > 0.05) & (p[:, 1] > -0.03)) | (p[:, 2] < -0.01)
+    at = np.flatnonzero(near & ~np.isin(samples.class_id, ears))
+    height = style_height(p[at], style) + 0.0012 * fine[at, 1]
+    cover = (0.8 * _step(-0.006, 0.004, height))[:, None]
+    albedo[at] += cover * (0.6 * look.hair - albedo[at])
+    return albedo
+
+
 def _brow_chart(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Place along the brow (from the head outwards) and height, metres."""
     along = np.interp(
@@ -301,7 +320,7 @@ def _brows(albedo, look, p, mask, rng):  # noqa: ANN001, ANN202
         along, [-0.003, 0.006, 0.05, 0.06], [0.35, 1.0, 0.9, 0.5]
     )
     cover = np.clip(band * (0.12 + 0.45 * look.brow_density + 0.85 * cover), 0, 0.93)[:, None]
-    color = np.minimum(look.hair * 0.75, 0.2)
+    color = np.minimum(look.hair * 0.75, 0.45 * skin_base(look.tone, look.hue))  # darker than the skin
     albedo[at] = albedo[at] * (1 - cover) + cover * color
     return albedo
 

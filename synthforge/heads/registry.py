@@ -21,6 +21,15 @@ def _ict() -> HeadModel:
 HEADS: dict[str, Callable[[], HeadModel]] = {"anthro": _anthro, "ict": _ict}
 
 
+def check_head(name: str) -> None:
+    """
+    Raises:
+        ConfigError: there is no head of that name.
+    """
+    if name not in HEADS:
+        raise ConfigError(f"unknown head {name!r}", where="head", fix=f"use one of: {', '.join(HEADS)}")
+
+
 def load_head(name: str) -> HeadModel:
     """Head model by name.
 
@@ -28,6 +37,5 @@ def load_head(name: str) -> HeadModel:
         ConfigError: there is no head of that name.
         AssetError: its asset is missing; the message says how to add it.
     """
-    if name not in HEADS:
-        raise ConfigError(f"unknown head {name!r}", where="head", fix=f"use one of: {', '.join(HEADS)}")
+    check_head(name)
     return HEADS[name]()

@@ -1,6 +1,7 @@
 """Labels as pictures: every function takes stored arrays and returns uint8 h w 3 (or 4), sRGB."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -47,9 +48,7 @@ def alpha_rgb(alpha: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
     return np.repeat(alpha[..., None], 3, -1)
 
 
-def landmarks_rgba(
-    sample: Mapping[str, np.ndarray], size: int
-) -> UInt8[np.ndarray, "size size 4"]:
+def landmarks_rgba(sample: Mapping[str, np.ndarray], size: int) -> UInt8[np.ndarray, "size size 4"]:
     """Transparent picture of landmarks coloured by visibility, contour jaw, pupils and gaze."""
     scale = size / sample["rgb"].shape[0]
     canvas = np.zeros((size, size, 4), np.uint8)
@@ -78,9 +77,7 @@ def _dot(canvas: np.ndarray, point: np.ndarray, radius: float, color: tuple[int,
     cv2.circle(canvas, centre, round(radius * 16), color, -1, cv2.LINE_AA, 4)
 
 
-def over(
-    rgba: UInt8[np.ndarray, "h w 4"], rgb: UInt8[np.ndarray, "h w 3"]
-) -> UInt8[np.ndarray, "h w 3"]:
+def over(rgba: UInt8[np.ndarray, "h w 4"], rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
     """`rgba` laid over `rgb`."""
     a = rgba[..., 3:].astype(np.float32) / 255
     return (rgba[..., :3] * a + rgb * (1 - a)).astype(np.uint8)
@@ -124,5 +121,10 @@ def contact_sheet(rows: Sequence[np.ndarray], columns: int, gap: int = 6) -> UIn
 
 
 def write_png(path: str, rgb: UInt8[np.ndarray, "h w 3"]) -> bool:
-    """Whether the picture could be written."""
-    return cv2.imwrite(path, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    """Whether the picture could be written; PNG whatever the name ends in."""
+    encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1]
+    try:
+        Path(path).write_bytes(encoded.tobytes())
+    except OSError:
+        return False
+    return True

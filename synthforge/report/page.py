@@ -42,9 +42,10 @@ def write_report(folder: Path, out: Path, n_shown: int = 48) -> list[Path]:
     samples = [reader.read(i, keys) for i in _spread(len(reader), n_shown)]
     strips = [draw.strip(reader.read(i, keys), SHEET_TILE) for i in _spread(len(reader), SHEET_SAMPLES)]
     sheet = draw.contact_sheet(strips, SHEET_COLUMNS)
+    page = _page(reader, samples)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(_page(reader, samples), encoding="utf-8")
+        out.write_text(page, encoding="utf-8")
     except OSError as error:
         raise DatasetError(f"cannot be written ({error.strerror})", where=str(out), fix=fix) from error
     if not draw.write_png(str(sheet_path), sheet):
@@ -62,6 +63,7 @@ def _page(reader: DatasetReader, samples: list[dict[str, Any]]) -> str:
     index = reader.index
     n, total = len(reader), sum(stats.bytes_by_part.values())
     colors = [f"rgb{c.color}" for c in CLASSES]
+    config = reader.path / CONFIG
     shown = [i for i in range(len(CLASSES)) if stats.class_images[i] > 0]
     names = [CLASSES[i].name.replace("_", " ") for i in shown]
 
@@ -95,7 +97,7 @@ def _page(reader: DatasetReader, samples: list[dict[str, Any]]) -> str:
         ),
         parts=[(k, _readable(v), _readable(v / n), 100 * v / total) for k, v in stats.bytes_by_part.items()],
         shards=[s | {"bytes": _readable((reader.path / s["file"]).stat().st_size)} for s in index["shards"]],
-        config=(reader.path / CONFIG).read_text(encoding="utf-8"),
+        config=config.read_text(encoding="utf-8") if config.is_file() else f"{CONFIG} is missing",
     )
 
 

@@ -90,6 +90,14 @@ class Distribution:
         return None
 
     @property
+    def references(self) -> set[str]:
+        """Attributes that `given` looks at."""
+        if self.kind != "given":
+            return set()
+        name, cases = self.args
+        return {name}.union(*(case.references for case in cases.values()))
+
+    @property
     def range(self) -> tuple[float, float]:
         """Bounds of a numeric distribution; infinite for a normal."""
         match self.kind:
@@ -161,11 +169,14 @@ def _categorical(args: Any, where: str) -> dict[str, float]:
 def _given(args: Any, where: str) -> tuple[str, dict[str, Distribution]]:
     if not isinstance(args, dict) or len(args) != 1 or not isinstance(next(iter(args.values())), dict):
         raise ConfigError("expected {attribute: {value: distribution, ...}}", where=where)
-    name, cases = next(iter(args.items()))
-    return str(name), {
+    name, plain = next(iter(args.items()))
+    cases = {
         str(value): Distribution.from_plain(case, f"{where}: {name}: {value}")
-        for value, case in cases.items()
+        for value, case in plain.items()
     }
+    if len({case.values is None for case in cases.values()}) > 1:
+        raise ConfigError(f"mixes words and numbers over the values of {name}", where=where)
+    return str(name), cases
 
 
 KINDS = {

@@ -29,12 +29,23 @@ def _d(value: Any) -> Any:
     return field(default_factory=lambda: _plain(value))
 
 
-def _check_range(name: str, distribution: Distribution, low: float, high: float) -> None:
+def check_range(name: str, distribution: Distribution, low: float, high: float) -> None:
+    """Refuse words, and numbers that can leave [low, high]; a normal, which has no bounds, passes.
+
+    Raises:
+        ConfigError: naming `name`.
+    """
     if distribution.values is not None:
         raise ConfigError("expected numbers, got words", where=name)
     least, most = distribution.range
     if math.isfinite(least) and math.isfinite(most) and (least < low or most > high):
         raise ConfigError(f"[{least:g}, {most:g}] leaves the possible [{low:g}, {high:g}]", where=name)
+
+
+def _check(name: str, distribution: Distribution, low: float, high: float) -> None:
+    if distribution.references:
+        raise ConfigError("`given` is for attributes and shape only", where=name)
+    check_range(name, distribution, low, high)
 
 
 @dataclass(frozen=True)
@@ -51,18 +62,17 @@ class CameraConfig:
     look_at_jitter: Distribution = _d({"normal": [0, 0.012]})
 
     def __post_init__(self) -> None:
-        _check_range("azimuth_deg", self.azimuth_deg, -180, 180)
-        _check_range("elevation_deg", self.elevation_deg, -89, 89)
-        _check_range("roll_deg", self.roll_deg, -180, 180)
-        _check_range("field_of_view_deg", self.field_of_view_deg, 1, 120)
+        _check("azimuth_deg", self.azimuth_deg, -180, 180)
+        _check("elevation_deg", self.elevation_deg, -89, 89)
+        _check("roll_deg", self.roll_deg, -180, 180)
+        _check("field_of_view_deg", self.field_of_view_deg, 1, 120)
         if (self.distance is None) == (self.view_height is None):
-            raise ConfigError(
-                "give exactly one of distance and view_height", where="camera", fix="set the other to null"
-            )
+            raise ConfigError("give exactly one of distance and view_height", fix="set the other to null")
         if self.distance is not None:
-            _check_range("distance", self.distance, 0.3, 100)
+            _check("distance", self.distance, 0.3, 100)
         if self.view_height is not None:
-            _check_range("view_height", self.view_height, 0.05, 10)
+            _check("view_height", self.view_height, 0.05, 10)
+        _check("look_at_jitter", self.look_at_jitter, -1, 1)
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ class PoseConfig:
     def __post_init__(self) -> None:
         for name, limit in [("yaw_deg", 90), ("pitch_deg", 70), ("roll_deg", 60), ("jaw_deg", 45),
                             ("gaze_azimuth_deg", 45), ("gaze_elevation_deg", 45)]:  # fmt: skip
-            _check_range(name, getattr(self, name), -limit, limit)
+            _check(name, getattr(self, name), -limit, limit)
         if not 0 <= self.gaze_at_camera <= 1:
             raise ConfigError(
                 f"{self.gaze_at_camera:g} is no share of people", where="gaze_at_camera", fix="use 0 to 1"
@@ -117,6 +127,8 @@ class SceneConfig:
     def __post_init__(self) -> None:
         if self.shape.values is not None:
             raise ConfigError("expected numbers, got words", where="shape")
+        if self.expression.references:
+            raise ConfigError("`given` is for attributes and shape only", where="expression")
         for name in self.expression.values or ():
             if name not in EXPRESSIONS:
                 raise ConfigError(

@@ -17,6 +17,10 @@ from synthforge.storage.schema import SCHEMA_VERSION, Layout
 from synthforge.storage.writer import write_atomically
 
 INDEX, CONFIG = "dataset.json", "config.yaml"
+KEYS = (
+    *("schema_version", "name", "created", "synthforge_version", "generator", "seed", "n_samples"),
+    *("resolution", "classes", "landmark_schemes", "attributes", "shards", "rejected", "config_sha256"),
+)
 LANDMARK_SCHEMES = {
     "landmarks_2d": {"scheme": "ibug68", "n_points": N_LANDMARKS, "jaw": "fixed on the mesh"},
     "landmarks_3d": {"scheme": "ibug68", "n_points": N_LANDMARKS, "jaw": "fixed on the mesh"},
@@ -101,26 +105,24 @@ def read_index(out: Path) -> dict[str, Any] | None:
     """`dataset.json`, or None where there is none yet.
 
     Raises:
-        DatasetError: it is not valid JSON or of another schema version.
+        DatasetError: it is not valid JSON, lacks a key, or is of another schema version.
     """
-    path = out / INDEX
+    path, fix = out / INDEX, "delete it and run generate again: it is rebuilt"
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
         version = index.get("schema_version")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, AttributeError) as error:
-        raise DatasetError(
-            f"is damaged ({error})", where=str(path), fix="delete it and run generate again: it is rebuilt"
-        ) from error
+        raise DatasetError(f"is damaged ({error})", where=str(path), fix=fix) from error
     if version != SCHEMA_VERSION:
         raise DatasetError(f"schema version {version}, expected {SCHEMA_VERSION}", where=str(path))
+    if missing := [key for key in KEYS if key not in index]:
+        raise DatasetError(f"is damaged ({', '.join(missing)} missing)", where=str(path), fix=fix)
     return index
 
 
-def check_shards(
-    out: Path, plans: list[ShardPlan], config_sha256: str, generator: dict
-) -> Counter[str]:
+def check_shards(out: Path, plans: list[ShardPlan], config_sha256: str, generator: dict) -> Counter[str]:
     """Rejected draws by reason in the published shards of `plans`.
 
     Raises:

@@ -93,7 +93,7 @@ class DatasetReader:
         parts = []
         for shard in range(len(self.shards)):
             data = self._data(shard, name)
-            values = data[()]
+            values = self._values(data, (), f"{self.shards[shard]['file']}, {name}")
             if "values" in data.attrs:
                 values = np.asarray(data.attrs["values"], object)[values]
             parts.append(values)
@@ -130,17 +130,10 @@ class DatasetReader:
         )
 
     def _decode(self, shard: int, name: str, row: int) -> Any:
-        data = self._data(shard, name)
-        try:
-            value = data[row]
-        except OSError as error:
-            raise DatasetError(
-                f"cannot be read ({error})",
-                where=f"sample {self.first[shard] + row}, {name}",
-                fix=f"run: synthforge verify {self.path}",
-            ) from error
+        data, where = self._data(shard, name), f"sample {self.first[shard] + row}, {name}"
+        value = self._values(data, row, where)
         if name == "rgb" and data.attrs["codec"] != "raw":
-            return decode_image(value, f"sample {self.first[shard] + row}, rgb")
+            return decode_image(value, where)
         if name == "depth":
             return restore_depth(value)
         if name == "normals":
@@ -148,6 +141,13 @@ class DatasetReader:
         if name.startswith("attributes/"):
             return data.attrs["values"][value] if "values" in data.attrs else float(value)
         return value
+
+    def _values(self, data: h5py.Dataset, at: int | tuple, where: str) -> Any:
+        try:
+            return data[at]
+        except (OSError, RuntimeError) as error:
+            fix = f"run: synthforge verify {self.path}"
+            raise DatasetError(f"cannot be read ({error})", where=where, fix=fix) from error
 
     def _names(self) -> list[str]:
         self._open(0)
@@ -157,7 +157,8 @@ class DatasetReader:
         handles = self._open(shard)
         if name not in handles:
             known = ", ".join(self.keys)
-            raise DatasetError(f"no data set {name!r}", where=str(self.path), fix=f"it holds: {known}")
+            path = self.path / self.shards[shard]["file"]
+            raise DatasetError(f"no data set {name!r}", where=str(path), fix=f"it holds: {known}")
         return handles[name]
 
     def _open(self, shard: int) -> dict[str, h5py.Dataset]:

@@ -96,13 +96,14 @@ def run(
     """
     started = time.monotonic()
     plain, sha256 = to_dict(config), config_sha256(config)
-    begin(out, plain)
+    layout, generator = source.layout, source.generator  # before `out` is made: an asset may be missing
     with _lock(out, shared=shards is not None):
+        begin(out, plain, alone=shards is None)
         plans = plan_shards(out, n, config.shard_size)
         mine = plans[slice(*shards)] if shards else plans
         if not mine:
             raise ConfigError(f"no such shards; there are {len(plans)}", where="--shards")
-        check_shards(out, plans, sha256, source.generator)
+        check_shards(out, plans, sha256, generator)
         if shards is None:
             for partial in (out / "shards").glob("*.tmp"):
                 partial.unlink()
@@ -121,15 +122,17 @@ def run(
         for plan in make(source, out, todo, sha256, workers, advance):
             if shards is None:
                 plans[plan.number] = replace(plan, done=True)
-                write_index(out, plans, source.layout, plain, sha256, source.generator)
+                write_index(out, plans, layout, plain, sha256, generator)
         plans = plan_shards(out, n, config.shard_size)
         missing = sum(not plan.done for plan in plans)
-        index = {} if missing else write_index(out, plans, source.layout, plain, sha256, source.generator)
+        index = {} if missing else write_index(out, plans, layout, plain, sha256, generator)
     return RunSummary(out, n, n_made, missing, index.get("rejected", {}), time.monotonic() - started)
 
 
-def begin(out: Path, config: dict) -> None:
-    """Claim `out` for this configuration, or recognise it as begun with the same.
+def begin(out: Path, config: dict, alone: bool = True) -> None:
+    """Claim the folder `out` for this configuration, or recognise it as begun with the same.
+
+    One that holds no shard yet changes its configuration, if no other run can be at work in it (`alone`).
 
     Raises:
         DatasetError: it holds something else, was begun with another configuration (the
@@ -138,26 +141,24 @@ def begin(out: Path, config: dict) -> None:
     path, fix = out / CONFIG, "choose another --out"
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        strangers = [p for p in out.iterdir() if p.name != "shards" and not p.name.endswith(".tmp")]
-        if path.exists():
-            before = yaml.safe_load(path.read_text(encoding="utf-8"))
-        elif strangers:
+        held = [p.name for p in out.iterdir() if p.name != "shards" and not p.name.endswith(".tmp")]
+        before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+        if held and before is None:
             raise DatasetError(
-                f"is not empty and not a synthforge data set (it holds {strangers[0].name!r})",
-                where=str(out),
-                fix=fix,
+                f"is not empty and not a synthforge data set (it holds {held[0]!r})", where=str(out), fix=fix
             )
-        else:
-            before = None
-            (out / "shards").mkdir(exist_ok=True)
+        (out / "shards").mkdir(exist_ok=True)
     except OSError as error:
         raise DatasetError(f"cannot be used ({error.strerror})", where=str(out), fix=fix) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DatasetError("is not a synthforge configuration", where=str(path), fix=fix) from error
-    if before is None:
+    if before == yaml.safe_load(text):
+        return
+    ours = isinstance(before, dict) and before.keys() == config.keys()
+    empty = not any((out / "shards").glob("*.h5"))
+    if before is None or (alone and ours and empty):
         write_atomically(path, text)
-    elif before != yaml.safe_load(text):
+    else:
         raise DatasetError(
             f"was begun with another configuration ({'; '.join(_differences(before, config))})",
             where=str(out),
@@ -180,8 +181,13 @@ def _differences(before: Any, now: Any, key: str = "") -> list[str]:
 
 @contextmanager
 def _lock(out: Path, shared: bool) -> Iterator[None]:
-    """One whole run per folder, or several `--shards` runs, at a time; gone with the process."""
-    handle = os.open(out, os.O_RDONLY)
+    """Make the folder. One whole run in it, or several `--shards` runs, at a time; gone with the process."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(out, os.O_RDONLY)
+    except OSError as error:
+        fix = "choose another --out"
+        raise DatasetError(f"cannot be used ({error.strerror})", where=str(out), fix=fix) from error
     try:
         fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -272,9 +278,7 @@ def _samples(source: SampleSource, indices: Iterator[int], workers: int) -> Iter
         yield (_make(source, index) for index in indices)
         return
     with _environment({name: "1" for name in _SINGLE_THREAD}):
-        pool = ProcessPoolExecutor(
-            workers, multiprocessing.get_context("spawn"), _start_worker, (source,)
-        )
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (source,))
         try:
             yield _ordered(pool, indices, 4 * workers + 8)
         except BrokenProcessPool as error:

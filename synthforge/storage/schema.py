@@ -51,7 +51,6 @@ class Layout:
     normals: bool = True
     segmentation_bare: bool = True
     soft_masks: tuple[str, ...] = ()
-    n_latent: int = 0
 
     def fields(self) -> dict[str, Field]:
         """Data sets by name, in the order they are stored."""
@@ -100,9 +99,8 @@ class Layout:
             "shape": _named(self.shape_names, (), "identity coefficients", "1", ""),
             "expression": _named(self.expression_names, (), "expression coefficients", "1", ""),
             "pose": _named(self.joint_names, (3,), "axis-angle per joint", "rad", "parent joint"),
+            "latent": Field("row", "float32", (0,), "code of a neural generator; empty without one", "1"),
         }  # fmt: skip
-        if self.n_latent:
-            out["latent"] = Field("row", "float32", (self.n_latent,), "the generator's own code", "1")
         for name, about in self.attributes.items():
             if about["kind"] == "categorical":
                 extra = {"values": list(about["values"])}

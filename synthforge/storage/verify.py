@@ -16,10 +16,6 @@ from synthforge.storage.schema import Field, Layout, restore_depth, restore_norm
 _POSITIVE_Z = 1e-6
 # What damage looks like through h5py.
 _HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
-_REQUIRED = (
-    *("schema_version", "name", "created", "synthforge_version", "generator", "seed", "n_samples"),
-    *("resolution", "classes", "landmark_schemes", "attributes", "shards", "rejected", "config_sha256"),
-)
 # A visible landmark lies on the front surface: its depth is within what the 5x5 pixels around it span,
 # plus this much (m) and a pixel's width. Background among them spans to infinity: on an outline the
 # surface turns away. In gaps thinner than a pixel (lips, lids, strands) the image can miss what is
@@ -36,14 +32,13 @@ def verify(out: Path, progress: Callable[[int, int], None] = lambda done, total:
     values: finite, in range, known classes, and landmarks, cameras, depth and alpha in agreement.
 
     Raises:
-        DatasetError: there is no data set to check.
+        DatasetError: there is no data set to check, or its index is damaged.
     """
     index = read_index(out)
     if index is None:
-        raise DatasetError("no dataset.json here", where=str(out), fix="run synthforge generate to finish it")
-    if missing := [key for key in _REQUIRED if key not in index]:
-        yield f"dataset.json: {', '.join(missing)} missing"
-        return
+        raise DatasetError(
+            "no dataset.json here", where=str(out), fix="run synthforge generate to make or finish it"
+        )
     if not (out / CONFIG).is_file():
         yield f"{CONFIG}: missing"
     yield from _index_faults(index)
@@ -108,7 +103,6 @@ def _layout(file: h5py.File, index: dict[str, Any]) -> Layout:
         normals="normals" in file,
         segmentation_bare="segmentation_bare" in file,
         soft_masks=tuple(file["soft_masks"]) if "soft_masks" in file else (),
-        n_latent=file["latent"].shape[-1] if "latent" in file else 0,
     )
 
 

@@ -81,6 +81,8 @@ def _value(frame: Frame, name: str, extra: dict, attempt: int, where: str) -> An
             return getattr(params, name)
         case "attributes":
             return _attribute(params.attributes, key, extra, where)
+        case "latent":
+            return np.zeros(0, np.float32)
         case "index":
             return np.int64(params.index)
         case "sample_seed":

@@ -96,8 +96,8 @@ def test_beards_leave_lips_nose_and_cheekbones_bare():
 
 def test_colours_run_from_black_to_white():
     def luminance(name):
-        head = SceneParams(0, 0, np.zeros(1, np.float32), np.zeros(1, np.float32), np.zeros((1, 3), np.float32),
-                           CAMERA, {"hair_color": name})  # fmt: skip
+        one, pose = np.zeros(1, np.float32), np.zeros((1, 3), np.float32)
+        head = SceneParams(0, 0, one, one, pose, CAMERA, {"hair_color": name})
         return hair_color(head) @ [0.2126, 0.7152, 0.0722]
 
     order = [luminance(n) for n in ("black", "dark_brown", "brown", "blond", "white")]

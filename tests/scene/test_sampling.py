@@ -106,7 +106,9 @@ def test_gaze_at_camera_points_at_it(azimuth):
 def test_attributes_follow_the_configuration():
     s = sampler(attributes={
         "sex": {"categorical": {"female": 1, "male": 1}},
-        "facial_hair": {"given": {"sex": {"female": "none", "male": {"categorical": {"none": 1, "full": 3}}}}},
+        "facial_hair": {
+            "given": {"sex": {"female": "none", "male": {"categorical": {"none": 1, "full": 3}}}}
+        },
         "skin_tone": {"uniform": [1, 10]},
     })  # fmt: skip
     draws = [s.sample(0, i).attributes for i in range(400)]
@@ -130,6 +132,11 @@ def test_attributes_follow_the_configuration():
         ({"attributes": {"b": {"categorical": {"x": 1, "y": 1}}, "a": {"given": {"b": {"x": 1}}}}},
          "no case for b = 'y'"),
         ({"pose": {"gaze_at_camera": 1.5}}, "no share of people"),
+        ({"camera": {"look_at_jitter": "much"}}, "look_at_jitter: expected numbers"),
+        ({"camera": {"roll_deg": {"given": {"sex": {"male": 1, "female": 2}}}}}, "roll_deg: `given` is for"),
+        ({"expression": {"given": {"sex": {"male": "smile", "female": "grin"}}}}, "expression: `given`"),
+        ({"attributes": {"sex": "male", "age": {"given": {"sex": {"male": 3, "female": "old"}}}}},
+         "age: mixes words and numbers"),
     ],
 )  # fmt: skip
 def test_impossible_scenes_are_refused(keys, told):

@@ -148,7 +148,7 @@ def test_file_is_what_the_schema_says_to_any_hdf5_reader(tmp_path: Path) -> None
 
 def test_optional_parts_are_absent_when_not_asked_for(tmp_path: Path) -> None:
     reader = write(tmp_path / "x", [fake_frame(0, 0)], normals=False, segmentation_bare=False, soft_masks=())
-    assert not {"normals", "segmentation_bare", "soft_masks", "latent"} & set(reader.keys)
+    assert not {"normals", "segmentation_bare", "soft_masks"} & set(reader.keys)
 
 
 def test_same_frames_make_the_same_bytes(tmp_path: Path) -> None:

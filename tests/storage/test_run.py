@@ -23,17 +23,23 @@ from pathlib import Path
 from synthforge.storage.run import run
 from tests.helpers.fake_source import FakeConfig, FakeSource
 """
-SCRIPT = IMPORTS + """
+SCRIPT = (
+    IMPORTS
+    + """
 if __name__ == "__main__":
     source = FakeSource(seconds=0.05)
     show = lambda *counts: print(*counts, flush=True)
     run(source, FakeConfig(), Path(sys.argv[1]), int(sys.argv[2]), workers=2, progress=show)
 """
-FULL_DISK = IMPORTS + """
+)
+FULL_DISK = (
+    IMPORTS
+    + """
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 run(FakeSource(), FakeConfig(), Path(sys.argv[1]), 16, workers=0)
 """
+)
 
 
 def fingerprint(out: Path) -> dict[str, str]:
@@ -175,6 +181,24 @@ def test_another_configuration_is_refused_naming_the_keys(
         patch.setattr("synthforge.storage.index.__version__", "99")
         run(FakeSource(), FakeConfig(), out, n=9, workers=0)
     assert fingerprint(out) == before
+
+
+def test_a_run_that_made_nothing_claims_nothing(tmp_path: Path, uninterrupted: Path) -> None:
+    out = tmp_path / "x"
+    with pytest.raises(SynthforgeError, match="sample 0"):
+        run(FakeSource(fail_at=0), FakeConfig(seed=9), out, n=20, workers=0)
+    with pytest.raises(DatasetError, match="seed: 9, now 0"):  # other runs of the array may be at work
+        run(FakeSource(), FakeConfig(), out, n=20, workers=0, shards=(0, 1))
+    run(FakeSource(), FakeConfig(), out, n=20, workers=0)
+    assert fingerprint(out) == fingerprint(uninterrupted)
+
+
+def test_a_strangers_config_is_left_alone(tmp_path: Path) -> None:
+    for text in ("model: mine\n", ""):
+        (tmp_path / "config.yaml").write_text(text)
+        with pytest.raises(DatasetError):
+            run(FakeSource(), FakeConfig(), tmp_path, n=4, workers=0)
+        assert (tmp_path / "config.yaml").read_text() == text
 
 
 def test_a_strangers_folder_is_left_alone(tmp_path: Path) -> None:

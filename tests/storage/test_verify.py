@@ -10,6 +10,7 @@ import pytest
 
 from synthforge.errors import DatasetError
 from synthforge.storage.index import sha256_file
+from synthforge.storage.reader import DatasetReader
 from synthforge.storage.run import run
 from synthforge.storage.verify import verify
 from tests.helpers.fake_source import FakeConfig, FakeSource
@@ -91,7 +92,7 @@ def test_any_damage_ends_in_faults_not_in_a_crash(sound: Path) -> None:
         assert any("shard-000001.h5: checksum" in line for line in verify(sound))
 
 
-def test_missing_and_truncated_shards_and_keys(sound: Path) -> None:
+def test_missing_and_truncated_shards(sound: Path) -> None:
     (sound / "shards/shard-000002.h5").unlink()
     (sound / SHARD).write_bytes((sound / SHARD).read_bytes()[:1000])
     found = list(verify(sound))
@@ -117,6 +118,10 @@ def test_an_index_that_does_not_add_up_is_found(sound: Path) -> None:
     assert "dataset.json: n_samples is 11, the shards hold 10" in list(verify(sound))
 
 
-def test_no_data_set(tmp_path: Path) -> None:
+def test_no_data_set_or_half_an_index(sound: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no dataset.json"):
         list(verify(tmp_path))
+    (sound / "dataset.json").write_text('{"schema_version": 1, "shards": []}')
+    for read in (DatasetReader, lambda out: list(verify(out))):
+        with pytest.raises(DatasetError, match=r"damaged \(name, created, .* missing\); delete it and run"):
+            read(sound)
