@@ -30,6 +30,7 @@ setup(
         "numba",
         "numpy",
         "opencv-python-headless>=4.9",
+        "pillow",  # palette PNGs of annotators, whose indices OpenCV would turn into colours
         "pyyaml",
         "safetensors",
         "scipy",
