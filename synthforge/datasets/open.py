@@ -20,12 +20,12 @@ def open_source(layout: str, folders: Sequence[Path], split: str = "all") -> Sou
     Args:
         layout: `300w`, `lapa`, `shards`, or a custom layout by name or YAML path.
         folders: one folder for shards and custom layouts, any number for the others.
-        split: custom layouts only: train, test or all (by person).
+        split: train, test or all; by person in custom layouts, by folder in 300w.
     Raises:
         ConfigError, DatasetError: unknown layout, missing files.
     """
     if layout == "300w":
-        return W300Source(folders)
+        return W300Source(folders, split)
     if layout == "lapa":
         return LapaSource(folders)
     if layout != "shards" and layout != "custom":

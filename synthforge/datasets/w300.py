@@ -38,6 +38,10 @@ class W300Source:
 
     Args:
         folders: searched recursively; mirrored copies (`*_mirror.*`) are left out.
+        split: all, or by the benchmark's folders: test is whatever lies in a `testset` or `ibug`
+            folder (Sagonas et al. 2013: HELEN and LFPW test sets, IBUG), train the rest.
+    Raises:
+        DatasetError: no annotated image of that split.
     """
 
     name = "300w"
@@ -47,7 +51,7 @@ class W300Source:
     crop_source = "box of the annotated landmarks"
     crop_scale = CROP_SCALE
 
-    def __init__(self, folders: Sequence[Path]):
+    def __init__(self, folders: Sequence[Path], split: str = "all"):
         self.items: list[tuple[Path, Path, str]] = []
         for folder in folders:
             if not Path(folder).is_dir():
@@ -56,6 +60,12 @@ class W300Source:
             if not found:
                 raise DatasetError(
                     "no .pts file below", where=str(folder), fix="expected NAME.pts beside NAME.jpg"
+                )
+            if split != "all":
+                found = [p for p in found if (split == "test") == _is_test(p)]
+            if not found:
+                raise DatasetError(
+                    f"holds no photograph of the {split} split", where=str(folder), fix="see --data and --split"
                 )
             self.items += [(_image_of(p), p, str(p.relative_to(folder).with_suffix(""))) for p in found]
 
@@ -66,6 +76,10 @@ class W300Source:
         image, pts, name = self.items[index]
         points = read_pts(pts)
         return Sample(name=name, rgb=read_rgb(str(image)), box=points_box(points), points=points, person=name)
+
+
+def _is_test(pts: Path) -> bool:
+    return not {"testset", "ibug"}.isdisjoint(part.lower() for part in pts.resolve().parts[:-1])
 
 
 def _image_of(pts: Path) -> Path:

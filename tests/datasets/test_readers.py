@@ -142,3 +142,13 @@ def test_real_photographs_have_their_eyes_on_the_right_sides():
     for i in range(5):
         points = source[i].points
         assert points[36:42, 0].mean() < points[42:48, 0].mean()  # the subject's right eye, image left
+
+
+def test_300w_never_trains_on_its_test_folders():
+    folders = [shared_path("real_dev/300W")]
+    train, test, both = (W300Source(folders, split) for split in ("train", "test", "all"))
+    assert (len(train), len(test), len(both)) == (204, 30, 234)
+    assert all("testset" in name for _, _, name in test.items)
+    assert not {item[0] for item in train.items} & {item[0] for item in test.items}
+    with pytest.raises(DatasetError, match="no photograph of the train split"):
+        W300Source([shared_path("real_dev/300W/helen/testset")], "train")
