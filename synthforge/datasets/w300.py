@@ -65,7 +65,9 @@ class W300Source:
                 found = [p for p in found if (split == "test") == _is_test(p)]
             if not found:
                 raise DatasetError(
-                    f"holds no photograph of the {split} split", where=str(folder), fix="see --data and --split"
+                    f"holds no photograph of the {split} split",
+                    where=str(folder),
+                    fix="see --data and --split",
                 )
             self.items += [(_image_of(p), p, str(p.relative_to(folder).with_suffix(""))) for p in found]
 
