@@ -7,8 +7,8 @@ from setuptools import find_packages, setup
 EXTRAS = {
     "tb": ["tensorboard"],  # TensorBoard logs beside the CSV ones
     "ray": ["ray"],  # generation spread over many machines
-    # outside truth for the tests: embree ray caster, property tests, runtime shape checks
-    "test": ["pytest", "pytest-xdist", "hypothesis", "embreex", "beartype", "ruff"],
+    # outside truth for the tests: embree ray caster, FLAME layer, property tests, runtime shape checks
+    "test": ["pytest", "pytest-xdist", "hypothesis", "embreex", "smplx", "beartype", "ruff"],
 }
 
 setup(
@@ -18,8 +18,8 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     python_requires=">=3.11",
-    packages=[*find_packages(include=["synthforge", "synthforge.*"]), "synthforge.configs"],
-    package_dir={"synthforge.configs": "configs"},
+    packages=[*find_packages(include=["synthforge", "synthforge.*"]), "synthforge.configs", "next3d"],
+    package_dir={"synthforge.configs": "configs", "next3d": "third_party/next3d"},
     package_data={"synthforge": ["assets/*", "report/*.html"], "synthforge.configs": ["*/*.yaml"]},
     install_requires=[
         "click",

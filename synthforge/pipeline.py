@@ -1,29 +1,33 @@
 """The real sample source: scene -> head -> generator -> annotation, for one index at a time."""
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from synthforge import __version__
-from synthforge.annotate import SOFT_MASKS, annotate
+from synthforge.annotate import HAIR_OR_OTHER, SOFT_MASKS, annotate
 from synthforge.config import load_config
 from synthforge.errors import ConfigError, DatasetError, SynthforgeError
 from synthforge.generators.attributes import check_attributes
-from synthforge.generators.base import Generator
+from synthforge.generators.base import Generator, NeuralGenerator
+from synthforge.generators.neural import LATENT, NeuralConfig
 from synthforge.heads.base import HeadModel
 from synthforge.heads.registry import check_head, load_head
+from synthforge.scene.cameras import to_camera, to_pixels
 from synthforge.scene.sampling import SceneConfig, SceneSampler, with_resolution
 from synthforge.storage.index import CONFIG
 from synthforge.storage.reader import DatasetReader
 from synthforge.storage.run import Sample
 from synthforge.storage.schema import Layout
 from synthforge.storage.writer import encode_frame
-from synthforge.types import Frame, SceneParams
+from synthforge.types import Frame, NeuralImage, Render, SceneParams
 
 MAX_ATTEMPTS = 100  # draws of one index before the configuration is called impossible
 
@@ -35,13 +39,15 @@ class GenerateConfig:
     The number of samples is no part of it, so that a finished data set can be extended.
     `supersample`: image samples per pixel along each axis (labels have their own, fixed density).
     `backgrounds`, `environments`: folders of the user's images, or null for procedural ones.
+    `neural`: settings of the backend next3d. What its people look like is decided by their latent
+    codes: it draws no attributes, and takes heads without a turn of their own.
     A draw is rejected, and drawn again, where fewer than `min_landmarks` of the 68 landmarks lie
     in the image or the landmarks' bounding box is smaller than `min_face_size` of the image side.
     """
 
     name: str = "default"
     head: str = "anthro"
-    backend: Literal["raster"] = "raster"
+    backend: Literal["raster", "next3d"] = "raster"
     seed: int = 0
     resolution: int = 512
     supersample: int = 2
@@ -55,6 +61,7 @@ class GenerateConfig:
     min_landmarks: int = 40
     min_face_size: float = 0.1
     scene: SceneConfig = field(default_factory=SceneConfig)
+    neural: NeuralConfig = field(default_factory=NeuralConfig)
 
     def __post_init__(self) -> None:
         limits = {"resolution": (32, 4096), "supersample": (1, 8), "shard_size": (1, 1 << 20)}
@@ -64,16 +71,37 @@ class GenerateConfig:
                 raise ConfigError(f"{getattr(self, key)} is not in [{low}, {high}]", where=key)
         check_head(self.head)
         check_attributes(self.scene.attributes)
+        if self.backend == "next3d":
+            for key in ("yaw_deg", "pitch_deg", "roll_deg"):
+                if getattr(self.scene.pose, key).range != (0.0, 0.0):
+                    raise ConfigError(
+                        "the backend next3d takes heads without a turn", where=f"scene.pose.{key}",
+                        fix="set it to 0 and turn the camera, or use --config paper",
+                    )  # fmt: skip
+            object.__setattr__(self, "scene", replace(self.scene, attributes={}))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """An accepted draw of a neural generator, before its labels are made."""
+
+    params: SceneParams
+    vertices: np.ndarray  # v 3, as the head model poses them
+    image: NeuralImage
+    rejected: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class SceneSource:
     """`SampleSource` of a configuration: sample i depends on (config, i) alone.
 
-    Holds the configuration only and loads the rest on first use, so that it pickles small.
+    Holds the configuration only and loads the rest on first use, so that it pickles small. `device` and
+    `batch_size` are for neural backends; 0 means what suits the device.
     """
 
     config: GenerateConfig
+    device: str = "auto"
+    batch_size: int = 0
 
     @cached_property
     def head(self) -> HeadModel:
@@ -81,13 +109,19 @@ class SceneSource:
 
     @cached_property
     def sampler(self) -> SceneSampler:
-        return SceneSampler(self.config.scene, self.head, self.config.resolution)
+        latent = LATENT if self.config.backend == "next3d" else 0
+        return SceneSampler(self.config.scene, self.head, self.config.resolution, latent)
 
     @cached_property
-    def backend(self) -> Generator:
+    def backend(self) -> Generator | NeuralGenerator:
+        c = self.config
+        if c.backend == "next3d":
+            from synthforge.generators.next3d import Next3dGenerator
+
+            conditioned = c.scene.views_per_identity == 1
+            return Next3dGenerator(c.neural, self.head, conditioned, self.device, self.batch_size)
         from synthforge.generators.raster import RasterGenerator
 
-        c = self.config
         folders = {
             name: Path(folder) if (folder := getattr(c, name)) else None
             for name in ("backgrounds", "environments")
@@ -106,18 +140,31 @@ class SceneSource:
             attributes=self.sampler.attribute_schema,
             normals=c.normals,
             segmentation_bare=c.segmentation_bare,
-            soft_masks=SOFT_MASKS if c.soft_masks else (),
+            soft_masks=self._soft_masks if c.soft_masks else (),
+            latent=self.sampler.latent,
         )
+
+    @property
+    def _soft_masks(self) -> tuple[str, ...]:
+        return (HAIR_OR_OTHER,) if self.config.backend == "next3d" else SOFT_MASKS
 
     @cached_property
     def generator(self) -> dict[str, Any]:
         """What made the samples, as `dataset.json` states it."""
         c = self.config
         assets = {f"heads/{c.head}": head_sha256(self.head)} | self.backend.assets
-        return {"backend": c.backend, "head": c.head, "assets": assets}
+        about = {"backend": c.backend, "head": c.head, "assets": assets}
+        if c.backend == "next3d" and c.neural.weights == "random":
+            about["weights"] = "random: the images are meaningless"
+        return about
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"config": self.config}
+        return {"config": self.config, "device": self.device, "batch_size": self.batch_size}
+
+    @property
+    def batch(self) -> int:
+        """Samples to be drawn together in one process; 0: each by itself, in any."""
+        return self.backend.batch_size if self.config.backend == "next3d" else 0
 
     def __call__(self, index: int) -> Sample:
         """Sample `index`: the first draw that is not rejected.
@@ -125,31 +172,86 @@ class SceneSource:
         Raises:
             SynthforgeError: `MAX_ATTEMPTS` draws were rejected.
         """
+        if self.batch:
+            return self.finish(self.draw([index])[0])
         rejected: list[str] = []
-        for attempt in range(MAX_ATTEMPTS):
-            frame = self.render(self.sampler.sample(self.config.seed, index, attempt))
-            reason = self._reject(frame)
+        while True:
+            params = self._sample(index, rejected)
+            vertices = self.vertices([params])[0]
+            reason = self._reject(params, vertices)
             if reason is None:
-                return Sample(frame, tuple(rejected))
+                return Sample(self._annotated(params, vertices), tuple(rejected))
             rejected.append(reason)
-        raise SynthforgeError(
-            f"{MAX_ATTEMPTS} draws were rejected (last: {reason})",
-            where=f"sample {index}",
-            fix="let the camera see the face, or lower min_landmarks and min_face_size",
-        )
+
+    def draw(self, indices: Sequence[int]) -> list[Drawn]:
+        """Accepted draws of several indices, images made in batches (neural backends).
+
+        Raises:
+            SynthforgeError: `MAX_ATTEMPTS` draws of an index were rejected.
+        """
+        done: dict[int, Drawn] = {}
+        rejected: dict[int, list[str]] = {index: [] for index in indices}
+        while todo := [index for index in indices if index not in done]:
+            params = [self._sample(index, rejected[index]) for index in todo]
+            vertices = self.vertices(params)
+            images = self.backend.images(self.head, params, vertices)
+            for index, p, posed, image in zip(todo, params, vertices, images, strict=True):
+                reason = image.rejected or self._reject(p, image.vertices)
+                if reason is None:
+                    done[index] = Drawn(p, posed, image, tuple(rejected[index]))
+                else:
+                    rejected[index].append(reason)
+        return [done[index] for index in indices]
+
+    def finish(self, drawn: Drawn) -> Sample:
+        """The labels of a draw."""
+        return Sample(self.frame(drawn.params, drawn.vertices, drawn.image), drawn.rejected)
+
+    def frame(self, params: SceneParams, vertices: np.ndarray, image: NeuralImage) -> Frame:
+        """A neural image with its labels; `vertices` as the head model poses them."""
+        mesh, n_faces = self.head.mesh(image.vertices), len(self.head.faces)
+        render = Render(image.rgb, mesh, n_faces, image.volume, image.alignment_rms)
+        return annotate(render, params, self.head, vertices)
 
     def render(self, params: SceneParams) -> Frame:
         """Image and labels of given parameters."""
-        arrays = (params.shape, params.expression, params.pose)
-        with torch.inference_mode():
-            vertices = self.head(*(torch.from_numpy(a)[None] for a in arrays))[0].numpy()
+        vertices = self.vertices([params])
+        if self.batch:
+            (image,) = self.backend.images(self.head, [params], vertices)
+            return self.frame(params, vertices[0], image)
+        return self._annotated(params, vertices[0])
+
+    def _annotated(self, params: SceneParams, vertices: np.ndarray) -> Frame:
         render = self.backend.render(self.head, params, vertices)
         return annotate(render, params, self.head, vertices)
 
-    def _reject(self, frame: Frame) -> str | None:
-        if int((frame.landmarks_visible > 0).sum()) < self.config.min_landmarks:
+    def vertices(self, params: Sequence[SceneParams]) -> Float[np.ndarray, "b v 3"]:
+        """Posed heads (m, world frame)."""
+        with torch.inference_mode():
+            names = ("shape", "expression", "pose")
+            stacked = [torch.from_numpy(np.stack([getattr(p, name) for p in params])) for name in names]
+            return self.head(*stacked).numpy()
+
+    def _sample(self, index: int, rejected: Sequence[str]) -> SceneParams:
+        """The next draw of an index, after the rejected ones."""
+        if len(rejected) == MAX_ATTEMPTS:
+            raise SynthforgeError(
+                f"{MAX_ATTEMPTS} draws were rejected (last: {rejected[-1]})",
+                where=f"sample {index}",
+                fix="let the camera see the face, or lower min_landmarks and min_face_size",
+            )
+        return self.sampler.sample(self.config.seed, index, len(rejected))
+
+    def _reject(self, params: SceneParams, vertices: np.ndarray) -> str | None:
+        """Why a draw cannot be used, judged by where its landmarks lie in the image."""
+        points = to_camera(self.head.landmarks(vertices).astype(np.float64), params.camera)
+        if (points[:, 2] <= 0).any():
             return "landmarks outside the image"
-        size = np.ptp(frame.landmarks_2d, axis=0).max() / self.config.resolution
+        pixels = to_pixels(points, params.camera)[:, :2].astype(np.float32)
+        inside = ((pixels >= 0) & (pixels < self.config.resolution)).all(1)
+        if int(inside.sum()) < self.config.min_landmarks:
+            return "landmarks outside the image"
+        size = np.ptp(pixels, axis=0).max() / self.config.resolution
         return "face too small" if size < self.config.min_face_size else None
 
 
@@ -161,6 +263,11 @@ def head_sha256(head: HeadModel) -> str:
     for name in sorted(arrays):
         digest.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
     return digest.hexdigest()
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Encoded bytes equal, or arrays equal with NaN equal to NaN."""
+    return a == b if isinstance(a, bytes) else np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind == "f")
 
 
 def source_of(folder: Path) -> SceneSource:
@@ -192,8 +299,7 @@ def rerender(folder: Path, index: int, resolution: int | None = None) -> tuple[F
     frame = source.render(params)
     stored = reader.stored(index)
     made = encode_frame(frame, source.layout, int(stored["attempt"]))
-    different = [name for name in stored if np.any(np.asarray(made[name] != stored[name]))]
-    different = [name for name in different if name != "alignment_rms"]  # NaN
+    different = [name for name in stored if not _same(made[name], stored[name])]
     if not different:
         return frame, "equals the stored sample in every byte"
     made_by = {"generator": source.generator, "synthforge_version": __version__}

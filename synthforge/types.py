@@ -5,6 +5,7 @@ Camera frame: OpenCV (x right, y down, z forward). Pixels: continuous, (0, 0) is
 corner of the top-left pixel.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,8 +27,8 @@ class SceneParams:
 
     `shape`, `expression` are the head model's coefficients; `pose` is axis-angle per joint in
     the order of `HeadModel.joint_names`; `attributes` maps a name to a float, or to a str for
-    categorical ones. Randomness too fine to store (strand jitter, noise) comes from
-    `rng.sample_rng(seed, index, stream)`.
+    categorical ones; `latent` is the code of a neural generator, empty without one. Randomness too
+    fine to store (strand jitter, noise) comes from `rng.sample_rng(seed, index, stream)`.
     """
 
     seed: int
@@ -37,6 +38,7 @@ class SceneParams:
     pose: Float[np.ndarray, "j 3"]
     camera: Camera
     attributes: dict[str, float | str] = field(default_factory=dict)
+    latent: Float[np.ndarray, " z"] = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,40 @@ class Fragments:
 
 
 @dataclass(frozen=True)
+class VolumeView:
+    """What a neural volume shows at its own resolution: `alpha`, the weight it accumulates, `depth`,
+    its expected z-depth (m; nothing where alpha is 0), and how far that lies behind its surface (m)."""
+
+    alpha: Float[np.ndarray, "h w"]
+    depth: Float[np.ndarray, "h w"]
+    depth_bias: float
+
+
+@dataclass(frozen=True)
+class NeuralImage:
+    """What a neural generator made of one sample: the image, the head's vertices moved to where its
+    volume has them (world frame, m), their residual (m), and why the sample is to be rejected, if it is."""
+
+    rgb: UInt8[np.ndarray, "h w 3"]
+    vertices: Float[np.ndarray, "v 3"]
+    volume: VolumeView
+    alignment_rms: float
+    rejected: str | None = None
+
+
+@dataclass(frozen=True)
 class Render:
-    """What a generator made: the image, and the mesh that its labels are to be derived from.
+    """The image, and what its labels are to be derived from.
 
     `mesh` is the head mesh first (same faces, same order) with whatever is worn appended
-    (hair, glasses, ...).
+    (hair, glasses, ...). `volume` and `alignment_rms` are those of a neural generator.
     """
 
     rgb: UInt8[np.ndarray, "h w 3"]
     mesh: Mesh
     n_head_faces: int
+    volume: VolumeView | None = None
+    alignment_rms: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -101,3 +127,4 @@ class Frame:
     pupils_2d: Float[np.ndarray, "2 2"]
     gaze: Float[np.ndarray, "2 3"]
     params: SceneParams
+    alignment_rms: float = math.nan

@@ -8,13 +8,15 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "synthforge"
 BASE = {"types", "conventions", "errors", "rng", "config"}
 HEADS = BASE | {"render", "heads"}
-GENERATING = HEADS | {"scene", "render", "generators", "annotate"}
+GENERATING = HEADS | {"scene", "generators", "alignment", "annotate"}
 MAY_IMPORT = {
-    "heads": HEADS | {"assets_store"},
+    "licensed": BASE | {"assets_store", "licensed"},
+    "heads": HEADS | {"assets_store", "licensed"},
     "scene": HEADS | {"scene"},
     "render": BASE | {"render"},
-    "generators": HEADS | {"scene", "render", "generators"},
-    "annotate": HEADS | {"scene", "render", "annotate"},
+    "generators": HEADS | {"assets_store", "scene", "alignment", "generators"},
+    "alignment": HEADS | {"alignment"},
+    "annotate": HEADS | {"scene", "alignment", "annotate"},
     "storage": BASE | {"storage"},
     "report": GENERATING | {"storage", "pipeline", "report"},
     "datasets": BASE | {"storage", "datasets"},

@@ -18,9 +18,8 @@ def pupils_and_gaze(
     The gaze is the eyeball's axis (forward at rest); the pupil lies on it at the eyeball's radius.
     """
     with torch.no_grad():
-        turns, places = head.joint_frames(
-            torch.from_numpy(params.shape)[None].float(), torch.from_numpy(params.pose)[None].float()
-        )
+        arrays = (params.shape, params.pose, params.expression)
+        turns, places = head.joint_frames(*(torch.from_numpy(a)[None].float() for a in arrays))
     eyes = [head.joint_names.index(name) for name in EYES]
     gaze = turns[0, eyes, :, 2].numpy().astype(np.float64)
     return places[0, eyes].numpy() + gaze * head.eye_radius[:, None], gaze

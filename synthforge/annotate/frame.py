@@ -7,6 +7,7 @@ from synthforge.annotate.coverage import coverage, foreground, majority
 from synthforge.annotate.eyes import pupils_and_gaze
 from synthforge.annotate.landmarks import visibility
 from synthforge.annotate.normals import visible_normals
+from synthforge.annotate.volume import with_volume
 from synthforge.conventions import CLASS_ID
 from synthforge.errors import ConfigError
 from synthforge.heads.base import HeadModel, surface_points
@@ -35,7 +36,8 @@ def annotate(
         render: image and the mesh it shows: the head first, then whatever is worn.
         params: what the image was made from; `params.camera` has the size of the image.
         head: the model of the head, for landmarks and eyes.
-        vertices: the head's posed vertices, metres, world frame.
+        vertices: the head's posed vertices as the model gives them, metres, world frame; those of
+            `render.mesh` may be moved from there (alignment), and the labels follow.
         supersample: samples per pixel along each axis, odd.
     Raises:
         ConfigError: `supersample` is even or not positive.
@@ -56,10 +58,12 @@ def annotate(
         classes = sample_classes(mesh, fragments)
     centres = _centres(fragments, n)
 
-    landmarks = to_camera(head.landmarks(vertices).astype(np.float64), camera)
-    contour = surface_points(vertices, head.faces, head.contour_face, head.contour_barycentric)
+    drawn = mesh.vertices[: len(vertices)]
+    landmarks = to_camera(head.landmarks(drawn).astype(np.float64), camera)
+    contour = surface_points(drawn, head.faces, head.contour_face, head.contour_barycentric)
     pupils, gaze = pupils_and_gaze(head, params)
-    return Frame(
+    pupils = pupils + _moved(pupils, vertices, drawn)
+    frame = Frame(
         rgb=render.rgb,
         segmentation=majority(classes, n),
         segmentation_bare=majority(bare, n),
@@ -74,7 +78,15 @@ def annotate(
         pupils_2d=_pixels(to_camera(pupils, camera), camera),
         gaze=(gaze @ world2cam(camera)[:3, :3].T).astype(np.float32),
         params=params,
+        alignment_rms=render.alignment_rms,
     )
+    return frame if render.volume is None else with_volume(frame, render.volume)
+
+
+def _moved(points: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """How far alignment moved the vertices nearest to `points`."""
+    nearest = np.linalg.norm(before[None] - points[:, None], axis=-1).argmin(1)
+    return after[nearest] - before[nearest]
 
 
 def _pixels(points_cam: np.ndarray, camera: Camera) -> np.ndarray:

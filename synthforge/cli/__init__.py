@@ -17,6 +17,8 @@ COMMANDS = {
     "train-multitask": ("train", "Train the multi-task network on synthetic data (stage I)."),
     "label-finetune": ("train", "Adapt a frozen network to a real benchmark's labels (stage II)."),
     "evaluate": ("evaluate", "Score a model on annotated images."),
+    "align": ("align", "Fit where a Next3D checkpoint has its faces, once for each."),
+    "bench": ("bench", "Measure speed and memory, stage by stage."),
     "assets": ("assets", "Add, list and check licensed model files."),
 }
 

@@ -25,13 +25,18 @@ def _span(_: click.Context, option: click.Parameter, text: str | None) -> tuple[
 @click.command()
 @click.option("--n", type=click.IntRange(1), default=64, show_default=True, help="Samples wanted in all.")
 @click.option("--out", type=_FOLDER, help="Folder to write; default out/NAME of the configuration.")
-@click.option("--config", default="default", show_default=True, metavar="YAML|NAME", help="What to make.")
-@click.option("--backend", help="What makes the images.  [raster]")
-@click.option("--head", help="Head model.  [anthro, ict]")
+@click.option("--config", metavar="YAML|NAME", help="What to make.  [default: default; next3d: paper]")
+@click.option("--backend", help="What makes the images.  [raster, next3d]")
+@click.option("--head", help="Head model.  [anthro, ict, flame]")
 @click.option("--resolution", type=int, help="Image side in pixels.")
 @click.option("--seed", type=int, help="Another seed, other samples.")
 @click.option("--codec", help="How images are stored.  [jpeg, png, raw]")
 @click.option("--shard-size", type=int, help="Samples per file.")
+@click.option("--weights", help="Of next3d: your checkpoint, or ones to try it without.  [released, random]")
+@click.option("--precision", help="Of next3d's networks.  [fp32, bf16, fp16]")
+@click.option("--views-per-identity", type=int, help="Consecutive samples that show one person.")
+@click.option("--device", default="auto", show_default=True, help="Of next3d: cpu, cuda, cuda:1, ...")
+@click.option("--batch-size", type=click.IntRange(0), default=0, help="Of next3d; default: by the device.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a configuration key.")
 @click.option("--workers", type=click.IntRange(0), help="Processes; default: one per core. 0: in this one.")
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
@@ -40,7 +45,9 @@ def _span(_: click.Context, option: click.Parameter, text: str | None) -> tuple[
 def generate(
     n: int,
     out: Path | None,
-    config: str,
+    config: str | None,
+    device: str,
+    batch_size: int,
     overrides: tuple[str, ...],
     workers: int | None,
     engine: str,
@@ -58,10 +65,14 @@ def generate(
     from synthforge.pipeline import GenerateConfig, SceneSource
     from synthforge.storage.run import run
 
-    given = [f"{key}={value}" for key, value in options.items() if value is not None]
-    resolved = load_config(GenerateConfig, config_path("generate", config), [*given, *overrides])
+    name, given = _settings(config, options)
+    resolved = load_config(GenerateConfig, config_path("generate", name), [*given, *overrides])
     out = out or Path("out") / resolved.name
     workers = len(os.sched_getaffinity(0)) if workers is None else workers
+    if resolved.backend == "next3d" and resolved.neural.alignment != "analytic":
+        from synthforge.cli.align import ensure_aligned
+
+        ensure_aligned(resolved, device, batch_size)
     bar: tqdm | None = None
 
     def progress(present: int, wanted: int) -> None:
@@ -71,7 +82,8 @@ def generate(
         bar.update(present - bar.n)
 
     try:
-        done = run(SceneSource(resolved), resolved, out, n, workers, shards, engine, progress)
+        source = SceneSource(resolved, device, batch_size)
+        done = run(source, resolved, out, n, workers, shards, engine, progress)
     except KeyboardInterrupt:
         done = None
     finally:
@@ -88,6 +100,30 @@ def generate(
     reasons = ", ".join(f"{count} {reason}" for reason, count in done.rejected.items())
     click.echo(f"{done.n_samples} samples in {out} (rejected draws: {reasons or 'none'})")
     click.echo(f"next: synthforge report {out}")
+
+
+# Where an option's value goes in the configuration, if not to the key of its own name.
+_KEYS = {
+    "weights": "neural.weights",
+    "precision": "neural.precision",
+    "views_per_identity": "scene.views_per_identity",
+}
+
+
+def _settings(config: str | None, options: dict[str, str | int | None]) -> tuple[str, list[str]]:
+    """Name of the configuration and its overrides, by what was asked for.
+
+    Where none is named, the neural backend gets the paper's, with FLAME; with random weights, which no
+    mesh agrees with, any head will do and nothing is aligned.
+    """
+    given = {_KEYS.get(key, key): value for key, value in options.items() if value is not None}
+    random = given.get("neural.weights") == "random"
+    if given.get("backend") == "next3d":
+        given = {"head": "anthro" if random else "flame"} | given
+    if random:
+        given = {"neural.alignment": "analytic"} | given
+    neural = given.get("backend") == "next3d" or given.get("head") == "flame"
+    return config or ("paper" if neural else "default"), [f"{k}={v}" for k, v in given.items()]
 
 
 @click.command()

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from synthforge.heads.lbs import axis_angle_to_matrix, joint_transforms, linear_blend_skinning
 from synthforge.types import Mesh
 
 _FLOAT = ("vertices", "shape_deltas", "expression_deltas", "joints", "joint_shape_deltas", "weights")
+_OPTIONAL = ("joint_expression_deltas", "pose_deltas")
 
 
 class HeadModel(nn.Module):
@@ -33,7 +34,10 @@ class HeadModel(nn.Module):
       `expression_deltas` e v 3 at weight 1
     - `joint_names` j, `joint_parents` j (-1: root), `joints` j 3, `joint_shape_deltas` s j 3,
       `weights` v j
+    - optional: `joint_expression_deltas` e j 3, and `pose_deltas` 9(j-1) v 3, correctives per entry of
+      (rotation - identity) of every joint but the first, row-major
     - `landmarks_face` 68, `landmarks_barycentric` 68 3: iBUG-68, jaw fixed on the mesh
+    - optional: `jaw_face` 79 17, `jaw_barycentric` 79 17 3: points 0 ... 16 by yaw (see `yaw_row`)
     - `contour_face` m k, `contour_barycentric` m k 3: for each of m stations along the jaw from
       the subject's right ear to the left, k candidates from the cheek to under the jaw
     - `eye_radius` 2 (left, right): eyeball; `iris_radius` 2 (metres)
@@ -63,6 +67,14 @@ class HeadModel(nn.Module):
             setattr(self, key, tuple(str(n) for n in arrays[key]))
         for key in _FLOAT:
             self.register_buffer(key, torch.as_tensor(np.asarray(arrays[key], np.float32)), persistent=False)
+        for key in _OPTIONAL:
+            values = torch.as_tensor(np.asarray(arrays[key], np.float32)) if key in arrays else None
+            self.register_buffer(key, values, persistent=False)
+        self.jaw_face = self.jaw_barycentric = None
+        if "jaw_face" in arrays:
+            self.jaw_face = np.asarray(arrays["jaw_face"], np.int64)
+            self.jaw_barycentric = np.asarray(arrays["jaw_barycentric"], np.float32)
+        self._points_on: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}  # see `_landmark_tensors`
 
     @classmethod
     def from_npz(cls, name: str, path: Path) -> "HeadModel":
@@ -94,16 +106,27 @@ class HeadModel(nn.Module):
             + torch.einsum("bs,svc->bvc", shape, self.shape_deltas)
             + torch.einsum("be,evc->bvc", expression, self.expression_deltas)
         )
+        rotations = axis_angle_to_matrix(pose)
+        if self.pose_deltas is not None:
+            feature = (rotations[:, 1:] - torch.eye(3, device=pose.device)).flatten(1)
+            unposed = unposed + torch.einsum("bp,pvc->bvc", feature, self.pose_deltas)
+        joints = self._rest_joints(shape, expression)
+        return linear_blend_skinning(unposed, joints, rotations, self.joint_parents, self.weights)
+
+    def _rest_joints(self, shape: Tensor, expression: Tensor | None) -> Tensor:
         joints = self.joints + torch.einsum("bs,sjc->bjc", shape, self.joint_shape_deltas)
-        return linear_blend_skinning(
-            unposed, joints, axis_angle_to_matrix(pose), self.joint_parents, self.weights
-        )
+        if self.joint_expression_deltas is None or expression is None:
+            return joints
+        return joints + torch.einsum("be,ejc->bjc", expression, self.joint_expression_deltas)
 
     def joint_frames(
-        self, shape: Float[Tensor, "b s"], pose: Float[Tensor, "b j 3"]
+        self,
+        shape: Float[Tensor, "b s"],
+        pose: Float[Tensor, "b j 3"],
+        expression: Float[Tensor, "b e"] | None = None,
     ) -> tuple[Float[Tensor, "b j 3 3"], Float[Tensor, "b j 3"]]:
         """World rotations of the joints, and their places in metres."""
-        joints = self.joints + torch.einsum("bs,sjc->bjc", shape, self.joint_shape_deltas)
+        joints = self._rest_joints(shape, expression)
         turns, shifts = joint_transforms(joints, axis_angle_to_matrix(pose), self.joint_parents)
         return turns, torch.einsum("bjkl,bjl->bjk", turns, joints) + shifts
 
@@ -124,6 +147,57 @@ class HeadModel(nn.Module):
     def landmarks(self, vertices: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "68 3"]:
         """iBUG-68 points on the given vertices."""
         return surface_points(vertices, self.faces, self.landmarks_face, self.landmarks_barycentric)
+
+    def landmarks_by_yaw(
+        self, vertices: Float[Tensor, "b v 3"], pose: Float[Tensor, "b j 3"]
+    ) -> Float[Tensor, "b 68 3"]:
+        """iBUG-68 points on posed vertices; differentiable in them.
+
+        Where the head has a table of jaw points by yaw, 0 ... 16 are taken from it for the yaw of the neck
+        in the world (root and neck together); else the jaw is fixed on the mesh.
+        """
+        corners, weights, jaw_corners, jaw_weights = self._landmark_tensors(vertices.device, vertices.dtype)
+        if self.jaw_face is None:
+            return torch.einsum("bnkc,nk->bnc", vertices[:, corners], weights)
+        static = torch.einsum("bnkc,nk->bnc", vertices[:, corners[17:]], weights[17:])
+        joint = self.joint_names.index("neck")
+        rotation = axis_angle_to_matrix(pose[:, joint])
+        while (joint := self.joint_parents[joint]) >= 0:
+            rotation = axis_angle_to_matrix(pose[:, joint]) @ rotation
+        row = yaw_row(rotation)
+        sample = torch.arange(len(vertices), device=vertices.device)[:, None, None]
+        jaw = torch.einsum("bnkc,bnk->bnc", vertices[sample, jaw_corners[row]], jaw_weights[row])
+        return torch.cat([jaw, static], 1)
+
+    def _landmark_tensors(self, device: torch.device, dtype: torch.dtype) -> list[Tensor]:
+        """Vertices and weights of the landmarks (68 3) and, where there is one, of the jaw's table (79 17 3).
+
+        Kept per device and type instead of as buffers: they are other arrays of this head, said again.
+        """
+        if (device, dtype) not in self._points_on:
+            has_jaw = self.jaw_face is not None
+            tables = [(self.landmarks_face, self.landmarks_barycentric)]
+            tables += [(self.jaw_face, self.jaw_barycentric)] if has_jaw else [tables[0]]
+            out = []
+            with torch.inference_mode(False):  # also fit for later gradients
+                for face, weights in tables:
+                    out.append(torch.from_numpy(self.faces[face].astype(np.int64)).to(device))
+                    out.append(torch.from_numpy(weights).to(device, dtype))
+            self._points_on[device, dtype] = out
+        return self._points_on[device, dtype]
+
+
+def yaw_row(rotation: Float[Tensor, "b 3 3"]) -> Int[Tensor, " b"]:
+    """Row of FLAME's table of jaw points for a rotation of the head.
+
+    Rows 0 ... 39 hold yaws of 0 ... 39 degrees to the subject's right, 40 ... 78 those of 1 ... 39 to the
+    left; larger ones are clamped.
+    Source: the embedding's layout as the `smplx` package reads it (compared in tests/heads/test_flame.py).
+    """
+    with torch.no_grad():
+        yaw = -torch.atan2(-rotation[:, 2, 0], torch.hypot(rotation[:, 0, 0], rotation[:, 1, 0]))
+        degrees = torch.rad2deg(yaw).clamp(-39, 39).round().long()
+        return torch.where(degrees < 0, 39 - degrees, degrees)
 
 
 def surface_points(

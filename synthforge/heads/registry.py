@@ -18,7 +18,13 @@ def _ict() -> HeadModel:
     return load_ict()
 
 
-HEADS: dict[str, Callable[[], HeadModel]] = {"anthro": _anthro, "ict": _ict}
+def _flame() -> HeadModel:
+    from synthforge.heads.flame import load_flame
+
+    return load_flame()
+
+
+HEADS: dict[str, Callable[[], HeadModel]] = {"anthro": _anthro, "ict": _ict, "flame": _flame}
 
 
 def check_head(name: str) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from synthforge.errors import ConfigError
 from synthforge.heads.base import HeadModel
 from synthforge.rng import sample_rng
-from synthforge.scene.cameras import orbit_camera
+from synthforge.scene.cameras import eg3d_camera, orbit_camera
 from synthforge.scene.distributions import Distribution, Value
 from synthforge.scene.expressions import EXPRESSIONS, draw_expression
 from synthforge.types import Camera, SceneParams
@@ -51,7 +51,11 @@ def _check(name: str, distribution: Distribution, low: float, high: float) -> No
 @dataclass(frozen=True)
 class CameraConfig:
     """Orbit around the face; degrees and metres. Give `distance`, or `view_height`: the height of
-    the world seen at the face, from which and the field of view the distance follows."""
+    the world seen at the face, from which and the field of view the distance follows.
+
+    `convention: eg3d` reads them as EG3D's camera label does, which Next3D and SynthForge use
+    (`cameras.eg3d_camera`): distance in volume units of 0.4 m from the volume's origin.
+    """
 
     azimuth_deg: Distribution = _d({"normal": [0, 20]})
     elevation_deg: Distribution = _d({"normal": [0, 8]})
@@ -60,6 +64,7 @@ class CameraConfig:
     distance: Distribution | None = None
     view_height: Distribution | None = _d({"uniform": [0.26, 0.42]})
     look_at_jitter: Distribution = _d({"normal": [0, 0.012]})
+    convention: Literal["metric", "eg3d"] = "metric"
 
     def __post_init__(self) -> None:
         _check("azimuth_deg", self.azimuth_deg, -180, 180)
@@ -73,6 +78,9 @@ class CameraConfig:
         if self.view_height is not None:
             _check("view_height", self.view_height, 0.05, 10)
         _check("look_at_jitter", self.look_at_jitter, -1, 1)
+        if self.convention == "eg3d" and self.distance is None:
+            fix = "set distance: 2.7 and view_height: null"
+            raise ConfigError("eg3d needs a distance", where="convention", fix=fix)
 
 
 @dataclass(frozen=True)
@@ -113,7 +121,11 @@ class SceneConfig:
     coefficient (standard scores; heads with ARKit weights take `WEIGHT_PER_SCORE` of the positive
     ones), or words: names of `scene.expressions.EXPRESSIONS`. `attributes` are drawn in the
     order given, so that `given` may refer to earlier ones; `sex` and `age` also set the shape axes
-    of those names where the head has them.
+    of those names where the head has them. Beyond the first `shape_axes` and `expression_axes`
+    coefficients all are 0 (null: none is).
+
+    Samples i of equal i // `views_per_identity` show the same person (shape, attributes, latent),
+    those of equal i // `views_per_expression` also in the same expression and pose.
     """
 
     shape: Distribution = _d({"truncated_normal": [0, 1, -2.5, 2.5]})
@@ -123,8 +135,21 @@ class SceneConfig:
     attributes: dict[str, Distribution] = field(
         default_factory=lambda: {k: _plain(v) for k, v in DEFAULT_ATTRIBUTES.items()}
     )
+    shape_axes: int | None = None
+    expression_axes: int | None = None
+    views_per_identity: int = 1
+    views_per_expression: int = 1
 
     def __post_init__(self) -> None:
+        for name, least in (("shape_axes", 0), ("expression_axes", 0),
+                            ("views_per_identity", 1), ("views_per_expression", 1)):  # fmt: skip
+            if (value := getattr(self, name)) is not None and value < least:
+                raise ConfigError(f"{value} is less than {least}", where=name)
+        if self.views_per_identity % self.views_per_expression:
+            raise ConfigError(
+                f"{self.views_per_expression} does not divide views_per_identity, {self.views_per_identity}",
+                where="views_per_expression",
+            )
         if self.shape.values is not None:
             raise ConfigError("expected numbers, got words", where="shape")
         if self.expression.references:
@@ -156,10 +181,21 @@ class SceneConfig:
 
 
 class SceneSampler:
-    """Draws `SceneParams` for one head; a pure function of (config, seed, index, attempt)."""
+    """Draws `SceneParams` for one head; a pure function of (config, seed, index, attempt).
 
-    def __init__(self, config: SceneConfig, head: HeadModel, resolution: int):
-        self.config, self.head, self.resolution = config, head, resolution
+    `latent` is the length of a neural generator's code, which is standard normal.
+
+    Raises:
+        ConfigError: the configuration names expressions and the head has none by name.
+    """
+
+    def __init__(self, config: SceneConfig, head: HeadModel, resolution: int, latent: int = 0):
+        self.config, self.head, self.resolution, self.latent = config, head, resolution, latent
+        if config.expression.values not in (None, ["neutral"]) and not is_arkit(head):
+            raise ConfigError(
+                f"head {head.name!r} has no expressions by name, it takes numbers", where="scene.expression",
+                fix="use --config paper, or for example --set 'scene.expression={uniform: [-2, 2]}'",
+            )  # fmt: skip
         self._covariance = head.shape_cholesky @ head.shape_cholesky.T
         self._joints = head.joints.numpy().astype(np.float64)
         self._joint_deltas = head.joint_shape_deltas.numpy().astype(np.float64)
@@ -179,23 +215,30 @@ class SceneSampler:
         return schema
 
     def sample(self, seed: int, index: int, attempt: int = 0) -> SceneParams:
-        """Parameters of one sample; `attempt` counts redraws of a rejected one."""
+        """Parameters of one sample; `attempt` counts redraws of a rejected one.
 
-        def rng(stream: str) -> np.random.Generator:
-            return sample_rng(seed, index, f"{stream}/{attempt}" if attempt else stream)
+        What several samples share is that of the first of them, and is not redrawn.
+        """
 
-        attributes = self._attributes(rng("attributes"))
-        shape = self._shape(rng("shape"), attributes)
-        expression, word = self._expression(rng("expression"))
+        def rng(stream: str, shared_by: int = 1) -> np.random.Generator:
+            name = f"{stream}/{attempt}" if attempt and shared_by == 1 else stream
+            return sample_rng(seed, index - index % shared_by, name)
+
+        one_person, one_face = self.config.views_per_identity, self.config.views_per_expression
+        attributes = self._attributes(rng("attributes", one_person))
+        shape = self._shape(rng("shape", one_person), attributes)
+        latent = rng("latent", one_person).standard_normal(self.latent).astype(np.float32)
+        expression, word = self._expression(rng("expression", one_face))
         if word is not None:
             attributes["expression"] = word
-        turn, jaw = self._head_turn(rng("pose"))
+        turn, jaw = self._head_turn(rng("pose", one_face))
         joints = self._joints + np.tensordot(shape, self._joint_deltas, 1)
         camera = self._camera(rng("camera"), turn, joints)
-        gaze = self._gaze(rng("gaze"), camera, turn, joints)
+        seen_by = camera if one_face == 1 else self._camera(rng("camera", one_face), turn, joints)
+        gaze = self._gaze(rng("gaze", one_face), seen_by, turn, joints)
         self._couple_lids(expression, gaze)
         pose = self._pose(turn, jaw, gaze)
-        return SceneParams(seed, index, shape, expression, pose, camera, attributes)
+        return SceneParams(seed, index, shape, expression, pose, camera, attributes, latent)
 
     def _attributes(self, rng: np.random.Generator) -> dict[str, Value]:
         drawn: dict[str, Value] = {}
@@ -210,6 +253,8 @@ class SceneSampler:
         Source: conditional mean of a Gaussian (Bishop 2006, eq. 2.81), added to the draw.
         """
         z = self.config.shape.sample(rng, attributes, self.head.n_shape)
+        if self.config.shape_axes is not None:
+            z[self.config.shape_axes :] = 0
         shape = self.head.shape_cholesky @ z
         wanted = {}
         if "sex" in self.head.shape_names and "sex" in attributes:
@@ -228,7 +273,9 @@ class SceneSampler:
             word = self.config.expression.sample(rng, {})
             return draw_expression(word, self.head.expression_names, rng), word
         scores = self.config.expression.sample(rng, {}, self.head.n_expression)
-        if "jawOpen" in self.head.expression_names:  # weights in [0, 1] with ARKit's names
+        if self.config.expression_axes is not None:
+            scores[self.config.expression_axes :] = 0
+        if is_arkit(self.head):  # weights in [0, 1] with ARKit's names
             scores = np.clip(WEIGHT_PER_SCORE * scores, 0, 1)
             scores[[name == "mouthClose" for name in self.head.expression_names]] = 0  # needs an open jaw
         return scores.astype(np.float32), None
@@ -247,16 +294,17 @@ class SceneSampler:
             for d in (config.azimuth_deg, config.elevation_deg, config.roll_deg, config.field_of_view_deg)
         )
         jitter = config.look_at_jitter.sample(rng, {}, 3)
+        size = (self.resolution, self.resolution)
+        if config.convention == "eg3d":
+            radius = config.distance.sample(rng, {})
+            return _as_stored(eg3d_camera(azimuth, elevation, roll, radius, fov, size, jitter))
         if config.distance is not None:
             distance = config.distance.sample(rng, {})
         else:
             distance = config.view_height.sample(rng, {}) / (2 * math.tan(fov / 2))
         neck = joints[self.head.joint_names.index("neck")]
         look_at = turn.apply(FACE_CENTRE - neck) + neck + jitter
-        size = (self.resolution, self.resolution)
-        camera = orbit_camera(azimuth, elevation, roll, distance, fov, look_at, size)
-        # Rounded as stored, so that a sample re-rendered from its shard is the same sample.
-        return Camera(camera.intrinsics.astype(np.float32), camera.cam2world.astype(np.float32), size)
+        return _as_stored(orbit_camera(azimuth, elevation, roll, distance, fov, look_at, size))
 
     def _gaze(
         self, rng: np.random.Generator, camera: Camera, turn: Rotation, joints: np.ndarray
@@ -292,6 +340,17 @@ class SceneSampler:
         eyes = Rotation.from_euler("YX", [gaze[0], -gaze[1]]).as_rotvec()
         by_name = {"neck": turn.as_rotvec(), "jaw": [jaw, 0, 0], "left_eye": eyes, "right_eye": eyes}
         return np.array([by_name.get(n, np.zeros(3)) for n in self.head.joint_names], np.float32)
+
+
+def is_arkit(head: HeadModel) -> bool:
+    """Whether the head's expressions are weights with ARKit's names."""
+    return "jawOpen" in head.expression_names
+
+
+def _as_stored(camera: Camera) -> Camera:
+    """Rounded as stored, so that a sample re-rendered from its shard is the same sample."""
+    intrinsics, cam2world = camera.intrinsics.astype(np.float32), camera.cam2world.astype(np.float32)
+    return Camera(intrinsics, cam2world, camera.size)
 
 
 def with_resolution(params: SceneParams, resolution: int) -> SceneParams:

@@ -116,7 +116,8 @@ class DatasetReader:
 
     def params(self, i: int) -> SceneParams:
         """What sample `i` was rendered from."""
-        names = ("shape", "expression", "pose", "intrinsics", "cam2world", "attributes", "index")
+        names = ("shape", "expression", "pose", "latent")
+        names += ("intrinsics", "cam2world", "attributes", "index")
         sample = self.read(i, names)
         size = (self.index["resolution"],) * 2
         return SceneParams(
@@ -127,6 +128,7 @@ class DatasetReader:
             pose=sample["pose"],
             camera=Camera(sample["intrinsics"], sample["cam2world"], size),
             attributes=sample["attributes"],
+            latent=sample["latent"],
         )
 
     def _decode(self, shard: int, name: str, row: int) -> Any:

@@ -2,16 +2,19 @@
 
 A sample is a pure function of (config, seed, index). Workers make samples, the parent writes
 them: a shard's bytes do not depend on the number of workers, nor on being stopped and resumed.
+Where images come from a device in batches, a thread of the parent draws those, ahead of the
+workers, who label and encode them.
 """
 
 import fcntl
 import multiprocessing
 import os
+import queue
 import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -51,7 +54,20 @@ class SampleSource(Protocol):
     def __call__(self, index: int) -> Sample: ...
 
 
+@runtime_checkable
+class BatchSource(SampleSource, Protocol):
+    """A source that can draw `batch` samples at once in the parent (0: it rather does not), and finish
+    what it has drawn anywhere; draws are pickled in between. Batches begin anew with every shard."""
+
+    batch: int
+
+    def draw(self, indices: Sequence[int]) -> list[Any]: ...
+
+    def finish(self, drawn: Any) -> Sample: ...
+
+
 Stored = tuple[Record, tuple[str, ...]]  # a sample as it is written, and its rejected draws
+Task = tuple[int, Any]  # a sample's index, and what a batch source has drawn of it, or None
 
 
 @dataclass(frozen=True)
@@ -228,7 +244,7 @@ def _make_local(
     advance: Callable[[int], None],
 ) -> Iterator[ShardPlan]:
     """Shards one after the other, their samples from the workers."""
-    with _samples(source, _indices(plans), workers) as samples:
+    with _samples(source, plans, workers) as samples:
         for plan in plans:
             yield write_shard(source, out, plan, sha256, samples, advance)
 
@@ -263,24 +279,81 @@ def _make_by_ray(
 
 def _shard_task(source: SampleSource, out: Path, plan: ShardPlan, sha256: str) -> ShardPlan:
     cv2.setNumThreads(1)
-    return write_shard(source, out, plan, sha256, (_make(source, i) for i in _indices([plan])))
+    with _samples(source, [plan], 0) as samples:
+        return write_shard(source, out, plan, sha256, samples)
 
 
-def _indices(plans: Iterable[ShardPlan]) -> Iterator[int]:
+def _tasks(source: SampleSource, plans: Iterable[ShardPlan]) -> Iterator[Task]:
+    """What there is to do for each sample, in order: its index, or what was drawn of it."""
     for plan in plans:
-        yield from range(plan.first_index, plan.first_index + plan.n_samples)
+        indices = range(plan.first_index, plan.first_index + plan.n_samples)
+        if isinstance(source, BatchSource) and source.batch:
+            for start in range(0, len(indices), source.batch):
+                batch = indices[start : start + source.batch]
+                with _named(f"samples {batch[0]} to {batch[-1]}"):
+                    drawn = source.draw(batch)
+                yield from zip(batch, drawn, strict=True)
+        else:
+            yield from ((index, None) for index in indices)
 
 
 @contextmanager
-def _samples(source: SampleSource, indices: Iterator[int], workers: int) -> Iterator[Iterator[Stored]]:
-    """Stored samples in the order of `indices`; only a bounded number is in flight."""
+def _ahead(tasks: Iterator[Task], n: int) -> Iterator[Iterator[Task]]:
+    """The same tasks, up to `n` of them drawn by a thread before they are asked for."""
+    ready: queue.Queue = queue.Queue(n)
+    stopped = threading.Event()
+
+    def put(item: Any) -> None:
+        while not stopped.is_set():
+            try:
+                return ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def draw() -> None:
+        try:
+            for task in tasks:
+                put((task, None))
+                if stopped.is_set():
+                    return
+            put((None, None))
+        except BaseException as error:
+            put((None, error))
+
+    def take() -> Iterator[Task]:
+        while True:
+            task, error = ready.get()
+            if error is not None:
+                raise error
+            if task is None:
+                return
+            yield task
+
+    thread = threading.Thread(target=draw, daemon=True)
+    thread.start()
+    try:
+        yield take()
+    finally:
+        stopped.set()
+        thread.join()
+
+
+@contextmanager
+def _samples(source: SampleSource, plans: list[ShardPlan], workers: int) -> Iterator[Iterator[Stored]]:
+    """Stored samples in order; only a bounded number is in flight."""
+    tasks = _tasks(source, plans)
     if workers == 0:
-        yield (_make(source, index) for index in indices)
+        yield (_make(source, *task) for task in tasks)
         return
+    in_flight = 4 * workers + 8
     with _environment({name: "1" for name in _SINGLE_THREAD}):
         pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (source,))
         try:
-            yield _ordered(pool, indices, 4 * workers + 8)
+            if isinstance(source, BatchSource) and source.batch:
+                with _ahead(tasks, 2 * source.batch) as tasks:
+                    yield _ordered(pool, tasks, in_flight)
+            else:
+                yield _ordered(pool, tasks, in_flight)
         except BrokenProcessPool as error:
             raise SynthforgeError(
                 "a worker process died (killed, or out of memory)",
@@ -291,17 +364,27 @@ def _samples(source: SampleSource, indices: Iterator[int], workers: int) -> Iter
             pool.shutdown(cancel_futures=True)
 
 
-def _ordered(pool: ProcessPoolExecutor, indices: Iterator[int], in_flight: int) -> Iterator[Stored]:
-    queue: deque[Future] = deque()
-    for index in indices:
+def _ordered(pool: ProcessPoolExecutor, tasks: Iterator[Task], in_flight: int) -> Iterator[Stored]:
+    pending: deque[Future] = deque()
+    failure: SynthforgeError | None = None
+    while True:
+        try:
+            task = next(tasks, None)
+        except SynthforgeError as error:  # raised after what was drawn before it has been stored
+            failure = error
+            break
+        if task is None:
+            break
         # Workers start inside and inherit the mask: Ctrl-C is for the parent, which ends them.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        queue.append(pool.submit(_work, index))
+        pending.append(pool.submit(_work, *task))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        if len(queue) >= in_flight:
-            yield queue.popleft().result()
-    while queue:
-        yield queue.popleft().result()
+        if len(pending) >= in_flight:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+    if failure:
+        raise failure
 
 
 @contextmanager
@@ -332,14 +415,21 @@ def _follow_parent() -> None:
     os._exit(1)
 
 
-def _work(index: int) -> Stored:
-    return _make(_worker_source, index)
+def _work(index: int, drawn: Any) -> Stored:
+    return _make(_worker_source, index, drawn)
 
 
-def _make(source: SampleSource, index: int) -> Stored:
-    try:
-        sample = source(index)
+def _make(source: SampleSource, index: int, drawn: Any) -> Stored:
+    with _named(f"sample {index}"):
+        sample = source(index) if drawn is None else source.finish(drawn)
         return encode_frame(sample.frame, source.layout, len(sample.rejected)), sample.rejected
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Unforeseen errors inside become one line that names the sample and the place in the code."""
+    try:
+        yield
     except SynthforgeError:
         raise
     except Exception as error:
@@ -348,5 +438,5 @@ def _make(source: SampleSource, index: int) -> Stored:
             trace = trace.tb_next
         place = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
         raise SynthforgeError(
-            f"{type(error).__name__}: {' '.join(str(error).split())} ({place})", where=f"sample {index}"
+            f"{type(error).__name__}: {' '.join(str(error).split())} ({place})", where=what
         ) from error

@@ -51,6 +51,7 @@ class Layout:
     normals: bool = True
     segmentation_bare: bool = True
     soft_masks: tuple[str, ...] = ()
+    latent: int = 0
 
     def fields(self) -> dict[str, Field]:
         """Data sets by name, in the order they are stored."""
@@ -99,7 +100,7 @@ class Layout:
             "shape": _named(self.shape_names, (), "identity coefficients", "1", ""),
             "expression": _named(self.expression_names, (), "expression coefficients", "1", ""),
             "pose": _named(self.joint_names, (3,), "axis-angle per joint", "rad", "parent joint"),
-            "latent": Field("row", "float32", (0,), "code of a neural generator; empty without one", "1"),
+            "latent": Field("row", "float32", (self.latent,), "code of a neural generator, or empty", "1"),
         }  # fmt: skip
         for name, about in self.attributes.items():
             if about["kind"] == "categorical":

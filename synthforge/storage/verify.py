@@ -103,6 +103,7 @@ def _layout(file: h5py.File, index: dict[str, Any]) -> Layout:
         normals="normals" in file,
         segmentation_bare="segmentation_bare" in file,
         soft_masks=tuple(file["soft_masks"]) if "soft_masks" in file else (),
+        latent=file["latent"].shape[1] if "latent" in file and file["latent"].ndim == 2 else 0,
     )
 
 

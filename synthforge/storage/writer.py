@@ -77,12 +77,10 @@ def _value(frame: Frame, name: str, extra: dict, attempt: int, where: str) -> An
             return frame.soft_masks.get(key, np.zeros_like(frame.alpha))
         case "cam2world" | "intrinsics":
             return getattr(params.camera, name)
-        case "shape" | "expression" | "pose":
+        case "shape" | "expression" | "pose" | "latent":
             return getattr(params, name)
         case "attributes":
             return _attribute(params.attributes, key, extra, where)
-        case "latent":
-            return np.zeros(0, np.float32)
         case "index":
             return np.int64(params.index)
         case "sample_seed":
@@ -90,7 +88,7 @@ def _value(frame: Frame, name: str, extra: dict, attempt: int, where: str) -> An
         case "attempt":
             return np.uint16(attempt)
         case "alignment_rms":
-            return np.float32(np.nan)
+            return np.float32(frame.alignment_rms)
     return getattr(frame, name)
 
 

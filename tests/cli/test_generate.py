@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from synthforge.cli import main
+from synthforge.cli.generate import _settings
 from synthforge.errors import SynthforgeError
 from synthforge.pipeline import GenerateConfig
 from synthforge.storage.reader import DatasetReader
@@ -24,7 +25,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[FakeSource]:
     """The command line over the analytic source, in an empty working folder."""
     monkeypatch.chdir(tmp_path)
 
-    def source(config: GenerateConfig) -> FakeSource:
+    def source(config: GenerateConfig, device: str, batch_size: int) -> FakeSource:
         return FakeSource(fake_layout(config.resolution, config.codec), seed=config.seed)
 
     monkeypatch.setattr("synthforge.pipeline.SceneSource", source)
@@ -69,8 +70,10 @@ def test_job_arrays(fake: type[FakeSource]) -> None:
         (("--resolution", 7), "resolution: 7 is not in"),
         (("--codec", "gif"), "codec: got 'gif'; use one of: jpeg, png, raw"),
         (("--config", "nosuch"), "no such file or name: 'nosuch'.*default.*paper"),
-        (("--head", "flame"), "^command line: head: unknown head 'flame'; use one of: anthro, ict"),
-        (("--backend", "next3d"), "^command line: backend: got 'next3d'; use one of: raster"),
+        (("--head", "nobody"), "^command line: head: unknown head 'nobody'; use one of: anthro, ict, flame"),
+        (("--backend", "paint"), "^command line: backend: got 'paint'; use one of: raster, next3d"),
+        (("--views-per-identity", "0"), "views_per_identity: 0 is less than 1"),
+        (("--weights", "stolen"), "neural: weights: got 'stolen'; use one of: released, random"),
         (
             ("--set", "scene.attributes.hairstyle=bald"),
             "attributes: hairstyle: unknown attribute; known.*hair_style",
@@ -116,3 +119,44 @@ def test_the_real_chain_on_the_embedded_head(tmp_path: Path) -> None:
     result = call("render", out, 1, "--out", picture, "--labels")
     assert "equals the stored sample in every byte" in result.output, result.output
     assert cv2.imread(str(picture)).shape == (64, 5 * 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ("default", [])),
+        ({"head": "flame"}, ("paper", ["head=flame"])),
+        ({"backend": "next3d"}, ("paper", ["head=flame", "backend=next3d"])),
+        (
+            {"backend": "next3d", "weights": "random", "views_per_identity": 4},
+            ("paper", ["neural.alignment=analytic", "head=anthro", "backend=next3d", "neural.weights=random",
+                       "scene.views_per_identity=4"]),
+        ),
+    ],
+)  # fmt: skip
+def test_the_neural_backend_brings_its_configuration(options: dict, expected: tuple) -> None:
+    assert _settings(None, options) == expected
+    assert _settings("mine", options)[0] == "mine"
+
+
+@pytest.mark.slow
+def test_next3d_with_random_weights_as_typed(tmp_path: Path) -> None:
+    out = tmp_path / "x"
+    options = ("--backend", "next3d", "--weights", "random", "--resolution", 128)
+    result = call("generate", *options, "--n", 1, "--out", out, "--workers", 0)
+    assert result.exit_code == 0, result.output
+    assert call("verify", out).exit_code == 0
+    assert DatasetReader(out).index["generator"]["weights"] == "random: the images are meaningless"
+    assert call("report", out).exit_code == 0
+    assert "Weights: random: the images are meaningless" in (out / "report.html").read_text()
+    rendered = call("render", out, 0, "--out", tmp_path / "a.png")
+    assert "equals the stored sample in every byte" in rendered.output
+
+
+def test_next3d_without_its_files_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SYNTHFORGE_HOME", str(tmp_path))
+    result = call("generate", "--backend", "next3d", "--out", tmp_path / "x")
+    assert isinstance(result.exception, SynthforgeError)
+    assert "synthforge assets add" in str(result.exception) and not (tmp_path / "x").exists()

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,3 +99,20 @@ class FakeSource:
             os._exit(9)
         rejected = ("too small",) * (index % 5 == 3)
         return Sample(fake_frame(self.seed, index, self.layout.resolution), rejected)
+
+
+@dataclass
+class FakeBatches(FakeSource):
+    """The same samples, drawn in batches by the parent and finished by the workers."""
+
+    batch: int = 3
+    drawn: list[tuple[int, ...]] = field(default_factory=list)
+
+    def draw(self, indices: Sequence[int]) -> list[int]:
+        self.drawn.append(tuple(indices))
+        if self.fail_at in indices:
+            raise ValueError("no device")
+        return list(indices)
+
+    def finish(self, drawn: int) -> Sample:
+        return super().__call__(drawn)

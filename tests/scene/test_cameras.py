@@ -2,11 +2,22 @@
 
 import cv2
 import numpy as np
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from next3d.cameras import fov_intrinsics, look_at
 from scipy.spatial.transform import Rotation
 
-from synthforge.scene.cameras import orbit_camera, project, scaled, to_camera, to_pixels, unproject, world2cam
+from synthforge.scene.cameras import (
+    eg3d_camera,
+    orbit_camera,
+    project,
+    scaled,
+    to_camera,
+    to_pixels,
+    unproject,
+    world2cam,
+)
 
 numbers = st.floats(-1, 1)
 
@@ -106,3 +117,16 @@ def test_scaled_camera_sees_the_same_more_densely():
     np.testing.assert_allclose(thrice, once * [3, 3, 1], atol=1e-9)
     assert scaled(camera, 3).size == (360, 480)
     np.testing.assert_allclose(to_camera(points, camera), to_camera(points, scaled(camera, 3)))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.floats(-1.5, 1.5), st.floats(-0.75, 0.75), st.floats(10, 30))
+def test_the_eg3d_camera_is_the_networks_own(yaw, pitch, fov_deg):
+    """The network counts pitch in equal areas and from above; its volume lies at (0, -0.01, -0.04) m."""
+    elevation = np.arcsin(-2 * pitch / np.pi)
+    camera = eg3d_camera(yaw, elevation, 0, 2.7, np.radians(fov_deg), (512, 512))
+    want = look_at(torch.tensor([yaw]), torch.tensor([pitch]))[0].numpy()
+    want[:3, 3] = 0.4 * want[:3, 3] + [0, -0.01, -0.04]
+    np.testing.assert_allclose(camera.cam2world, want, atol=1e-6)
+    intrinsics = fov_intrinsics(torch.tensor([fov_deg]))[0].numpy() * [[512], [512], [1]]
+    np.testing.assert_allclose(camera.intrinsics, intrinsics, rtol=1e-5)

@@ -53,17 +53,46 @@ def test_paper_configuration_has_the_papers_ranges():
     azimuth, elevation, fov = [], [], []
     for i in range(300):
         params = s.sample(0, i)
-        at = params.camera.cam2world[:3, 3] - FACE_CENTRE
+        at = (params.camera.cam2world[:3, 3] - [0, -0.01, -0.04]) / 0.4  # in the volume
         assert np.linalg.norm(at) == pytest.approx(2.7, abs=1e-5)
         azimuth.append(np.degrees(np.arctan2(at[0], at[2])))
         elevation.append(np.degrees(np.arcsin(at[1] / 2.7)))
-        fov.append(np.degrees(2 * np.arctan(256 / params.camera.intrinsics[1, 1])))
+        fov.append(np.degrees(2 * np.arctan(256 / params.camera.intrinsics[1, 1] / 0.707)))
         assert not params.pose.any()
     assert stats.kstest(azimuth, stats.uniform(-45, 90).cdf).pvalue > 1e-3
     assert stats.kstest(elevation, stats.uniform(-45, 90).cdf).pvalue > 1e-3
     assert stats.kstest(fov, stats.uniform(12, 15).cdf).pvalue > 1e-3
-    shapes = np.concatenate([s.sample(0, i).shape for i in range(300)])
-    assert stats.kstest(shapes, stats.norm.cdf).pvalue > 1e-3
+    for name in ("shape", "expression"):
+        drawn = np.concatenate([getattr(s.sample(0, i), name) for i in range(300)])
+        assert stats.kstest(drawn, stats.uniform(-2, 4).cdf).pvalue > 1e-3, name
+
+
+def test_axes_beyond_the_given_number_are_zero():
+    params = sampler(shape_axes=1, expression={"uniform": [1, 2]}, expression_axes=0).sample(0, 0)
+    assert params.shape[0] != 0 and not params.shape[1:].any() and not params.expression.any()
+
+
+@pytest.mark.parametrize(("per_identity", "per_expression"), [(6, 1), (6, 3), (2, 2)])
+def test_views_share_a_person_and_an_expression(per_identity, per_expression):
+    views = {"views_per_identity": per_identity, "views_per_expression": per_expression}
+    s = SceneSampler(scene(**views, expression={"uniform": [0, 1]}), tiny_head(), 128, latent=8)
+    drawn = [s.sample(3, i, attempt=i % 2) for i in range(12)]  # a redraw keeps what is shared
+    for name, shared_by in (("shape", per_identity), ("latent", per_identity),
+                            ("expression", per_expression), ("pose", per_expression)):  # fmt: skip
+        values = [getattr(p, name).tobytes() for p in drawn]
+        assert all(values[i] == values[i - i % shared_by] for i in range(12)), name
+        assert len(set(values)) == 12 // shared_by, name
+    assert len({str(sorted(p.attributes.items())) for p in drawn}) == 12 // per_identity
+    assert len({p.camera.cam2world.tobytes() for p in drawn}) == 12
+
+
+def test_what_cannot_be_drawn_is_refused():
+    with pytest.raises(ConfigError, match="4 does not divide views_per_identity, 6"):
+        scene(views_per_identity=6, views_per_expression=4)
+    with pytest.raises(ConfigError, match="eg3d needs a distance"):
+        scene(camera={"convention": "eg3d"})
+    with pytest.raises(ConfigError, match="has no expressions by name.*--config paper"):
+        sampler(expression="smile")
 
 
 def test_view_height_is_what_the_camera_sees():

@@ -14,7 +14,7 @@ import pytest
 from synthforge.errors import AssetError, DatasetError, SynthforgeError
 from synthforge.storage.reader import DatasetReader
 from synthforge.storage.run import run
-from tests.helpers.fake_source import FakeConfig, FakeSource, fake_frame
+from tests.helpers.fake_source import FakeBatches, FakeConfig, FakeSource, fake_frame
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTS = """
@@ -76,6 +76,31 @@ def test_bytes_do_not_depend_on_the_number_of_workers(
     time.sleep(1.1)  # so that a stored time would show
     run(FakeSource(seconds=0.01), FakeConfig(), tmp_path / "x", n=20, workers=workers)
     assert fingerprint(tmp_path / "x") == fingerprint(uninterrupted)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_drawn_in_the_parent_and_begin_anew_with_every_shard(
+    workers: int, uninterrupted: Path, tmp_path: Path
+) -> None:
+    source = FakeBatches(seconds=0.01)
+    run(source, FakeConfig(), tmp_path / "x", n=20, workers=workers)
+    batches = [(0, 1, 2), (3, 4, 5), (6, 7), (8, 9, 10), (11, 12, 13), (14, 15), (16, 17, 18), (19,)]
+    assert source.drawn == batches
+    assert fingerprint(tmp_path / "x") == fingerprint(uninterrupted)
+
+
+def test_a_batch_that_cannot_be_drawn_ends_the_run_with_its_name(tmp_path: Path) -> None:
+    for workers in (0, 1):
+        with pytest.raises(SynthforgeError, match=r"samples 8 to 10: ValueError: no device \(fake_source"):
+            run(FakeBatches(fail_at=9), FakeConfig(), tmp_path / f"x{workers}", n=20, workers=workers)
+        assert [p.name for p in (tmp_path / f"x{workers}" / "shards").iterdir()] == ["shard-000000.h5"]
+
+
+def test_a_worker_that_fails_stops_the_drawing(tmp_path: Path) -> None:
+    source = FakeBatches(die_at=2)
+    with pytest.raises(SynthforgeError, match="a worker process died"):
+        run(source, FakeConfig(), tmp_path / "x", n=20000, workers=1)
+    assert len(source.drawn) < 50
 
 
 def test_killed_at_any_moment_it_resumes_to_the_same_bytes(uninterrupted: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Readers of the files that users bring under their own licences: untrusted input, converted once."""
