@@ -32,7 +32,7 @@ from tests.helpers.planted import Planted, Recipe, draw_bases, draw_cameras, dra
 BATCH = 4
 FULL, BOUND = "a + b + c", "best possible affine (bounds the paper's)"
 Layer = Callable[[Planted], Tensor]
-RANGES = {"paper": (np.pi / 4, np.pi / 4), "code": (0.8, 0.534)}  # yaw, pitch; next3d_spec sections 5 and 9
+RANGES = {"paper": (np.pi / 4, np.pi / 4), "code": (0.8, 0.534)}  # yaw, pitch; of the paper, of its script
 ABLATIONS = {
     "as planted": {},
     "density 60 inside": {"interior": 60.0},

@@ -48,7 +48,7 @@ def bench_next3d(
     kind = generator.device.type
     under = {
         "commit": _commit(),
-        "device": torch.cuda.get_device_name(generator.device) if kind == "cuda" else platform.processor(),
+        "device": torch.cuda.get_device_name(generator.device) if kind == "cuda" else platform.machine(),
         "torch": torch.__version__, "threads": torch.get_num_threads(), "precision": config.neural.precision,
         "batch": source.batch, "views_per_identity": config.scene.views_per_identity,
         "views_per_expression": config.scene.views_per_expression, "alignment": config.neural.alignment,

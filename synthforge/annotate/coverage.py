@@ -1,5 +1,7 @@
 """From classes at sub-pixel samples to the classes and coverages of pixels."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import UInt8
 from numba import njit
@@ -13,14 +15,13 @@ def majority(samples: UInt8[np.ndarray, "hs ws"], factor: int) -> UInt8[np.ndarr
     return _majority(samples, factor)
 
 
-def coverage(samples: UInt8[np.ndarray, "hs ws"], factor: int, class_id: int) -> UInt8[np.ndarray, "h w"]:
-    """Share of each pixel's samples that are of one class; 255 is all of them."""
-    return _coverage(samples, factor, class_id)
-
-
-def foreground(samples: UInt8[np.ndarray, "hs ws"], factor: int) -> UInt8[np.ndarray, "h w"]:
-    """Share of each pixel's samples that are not background; 255 is all of them."""
-    return 255 - _coverage(samples, factor, 0)
+def coverages(
+    samples: UInt8[np.ndarray, "hs ws"], factor: int, class_ids: Sequence[int]
+) -> UInt8[np.ndarray, "k h w"]:
+    """Shares of each pixel's samples that are of the given classes; 255 is all of them."""
+    layer = np.full(256, -1, np.int64)
+    layer[list(class_ids)] = np.arange(len(class_ids))
+    return _coverages(samples, factor, layer, len(class_ids))
 
 
 @njit(cache=True)
@@ -32,6 +33,13 @@ def _majority(samples, factor):
         for col in range(width):
             top, left = row * factor, col * factor
             centre = samples[top + factor // 2, left + factor // 2]
+            uniform = True
+            for i in range(factor):
+                for j in range(factor):
+                    uniform &= samples[top + i, left + j] == centre
+            if uniform:
+                out[row, col] = centre
+                continue
             for i in range(factor):
                 for j in range(factor):
                     count[samples[top + i, left + j]] += 1
@@ -50,16 +58,19 @@ def _majority(samples, factor):
 
 
 @njit(cache=True)
-def _coverage(samples, factor, class_id):
+def _coverages(samples, factor, layer, n_layers):
     height, width = samples.shape[0] // factor, samples.shape[1] // factor
-    out = np.zeros((height, width), np.uint8)
+    out = np.zeros((n_layers, height, width), np.uint8)
     n = factor * factor
+    hits = np.zeros(n_layers, np.int64)
     for row in range(height):
         for col in range(width):
-            hits = 0
+            hits[:] = 0
             for i in range(factor):
                 for j in range(factor):
-                    if samples[row * factor + i, col * factor + j] == class_id:
-                        hits += 1
-            out[row, col] = (2 * 255 * hits + n) // (2 * n)
+                    k = layer[samples[row * factor + i, col * factor + j]]
+                    if k >= 0:
+                        hits[k] += 1
+            for k in range(n_layers):
+                out[k, row, col] = (2 * 255 * hits[k] + n) // (2 * n)
     return out

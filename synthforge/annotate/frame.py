@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from synthforge.annotate.coverage import coverage, foreground, majority
+from synthforge.annotate.coverage import coverages, majority
 from synthforge.annotate.eyes import pupils_and_gaze
 from synthforge.annotate.landmarks import visibility
 from synthforge.annotate.normals import visible_normals
@@ -58,6 +58,8 @@ def annotate(
         classes = sample_classes(mesh, fragments)
     centres = _centres(fragments, n)
 
+    background, *layers = coverages(classes, n, [CLASS_ID[name] for name in ("background", *SOFT_MASKS)])
+    segmentation = majority(classes, n)
     drawn = mesh.vertices[: len(vertices)]
     landmarks = to_camera(head.landmarks(drawn).astype(np.float64), camera)
     contour = surface_points(drawn, head.faces, head.contour_face, head.contour_barycentric)
@@ -65,12 +67,12 @@ def annotate(
     pupils = pupils + _moved(pupils, vertices, drawn)
     frame = Frame(
         rgb=render.rgb,
-        segmentation=majority(classes, n),
-        segmentation_bare=majority(bare, n),
+        segmentation=segmentation,
+        segmentation_bare=segmentation if bare is classes else majority(bare, n),
         depth=centres.depth,
         normals=visible_normals(points_cam, mesh.faces, centres),
-        alpha=foreground(classes, n),
-        soft_masks={name: coverage(classes, n, CLASS_ID[name]) for name in SOFT_MASKS},
+        alpha=255 - background,
+        soft_masks=dict(zip(SOFT_MASKS, layers, strict=True)),
         landmarks_2d=_pixels(landmarks, camera),
         landmarks_3d=landmarks.astype(np.float32),
         landmarks_visible=visibility(landmarks, camera, fragments, classes),

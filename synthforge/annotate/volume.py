@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from numba import njit
 
 from synthforge.alignment.layers import derive_layers
 from synthforge.annotate.landmarks import OCCLUDED, TOLERANCE, VISIBLE
 from synthforge.conventions import IGNORE
-from synthforge.scene.cameras import unproject
 from synthforge.types import Camera, Frame, VolumeView
 
 HAIR_OR_OTHER = "hair_or_other"  # the soft mask
@@ -61,18 +61,44 @@ def _enlarged(view: VolumeView, shape: tuple[int, int]) -> Float[np.ndarray, "h 
 
 
 def depth_normals(depth: Float[np.ndarray, "h w"], camera: Camera) -> Float[np.ndarray, "h w 3"]:
-    """Unit normals (camera frame, facing the camera) of a depth map, by central differences.
+    """Unit normals (camera frame, facing the camera) of a depth map, by differences of neighbours.
 
     Where a neighbour has no surface the normal is that towards the camera.
     """
+    k = camera.intrinsics.astype(np.float64)
+    return _depth_normals(np.ascontiguousarray(depth, np.float32), k)
+
+
+@njit(cache=True)
+def _point(depth, k, row, col):
+    """What the centre of a pixel shows, in the camera frame."""
+    z = np.float64(depth[row, col])
+    y = (row + 0.5 - k[1, 2]) / k[1, 1]
+    x = (col + 0.5 - k[0, 2] - k[0, 1] * y) / k[0, 0]
+    return x * z, y * z, z
+
+
+@njit(cache=True)
+def _depth_normals(depth, k):
     height, width = depth.shape
-    v, u = np.mgrid[:height, :width] + 0.5
-    points = unproject(np.stack([u, v], -1), np.where(np.isfinite(depth), depth, np.nan), camera)
-    along_v, along_u = np.gradient(points, axis=(0, 1))
-    normals = np.cross(along_v, along_u)
-    length = np.linalg.norm(normals, axis=-1, keepdims=True)
-    flat = ~(length > 0)
-    return np.where(flat, [0.0, 0.0, -1.0], normals / np.where(flat, 1, length))
+    out = np.zeros((height, width, 3), np.float32)
+    for row in range(height):
+        up, down = max(row - 1, 0), min(row + 1, height - 1)
+        for col in range(width):
+            left, right = max(col - 1, 0), min(col + 1, width - 1)
+            ax, ay, az = _point(depth, k, row, left)
+            bx, by, bz = _point(depth, k, row, right)
+            cx, cy, cz = _point(depth, k, up, col)
+            dx, dy, dz = _point(depth, k, down, col)
+            ux, uy, uz = bx - ax, by - ay, bz - az
+            vx, vy, vz = dx - cx, dy - cy, dz - cz
+            nx, ny, nz = vy * uz - vz * uy, vz * ux - vx * uz, vx * uy - vy * ux
+            length = np.sqrt(nx * nx + ny * ny + nz * nz)
+            if length > 0.0 and length < np.inf:
+                out[row, col, 0], out[row, col, 1], out[row, col, 2] = nx / length, ny / length, nz / length
+            else:
+                out[row, col, 2] = -1.0
+    return out
 
 
 def _visibility(frame: Frame, depth: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, " n"]:

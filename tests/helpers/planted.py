@@ -24,7 +24,7 @@ from synthforge.types import Camera
 
 LOW, HIGH = np.array([-0.16, -0.2, -0.16]), np.array([0.16, 0.2, 0.16])  # metres; the grid
 BAND = 0.012  # metres to which distances are kept
-# The affine of the published generator's own alignment (next3d_spec section 9), in metres.
+# The affine of the published generator's own alignment, in metres.
 PAPER_MATRIX = np.array([[1.0196, 0.0057, -0.0197], [-0.0199, 0.9694, -0.0098], [0.0072, 0.0797, 0.9880]])
 PAPER_SHIFT = np.array([0.0011, 0.0487, -0.0142]) / SCALE
 
@@ -235,7 +235,7 @@ def _smooth_noise(rng: np.random.Generator, shape, across: float) -> np.ndarray:
 
 @torch.no_grad()
 def _render(volume: Planted, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Expected z-depth (m) and alpha; next3d_spec section 7."""
+    """Expected z-depth (m) and alpha, by the published quadrature (EG3D)."""
     cam, k = volume.cameras.cam2world, volume.cameras.intrinsics
     centres = (torch.arange(n) + 0.5) / n
     v, u = torch.meshgrid(centres, centres, indexing="ij")
