@@ -1,5 +1,6 @@
 """Fitting of the affine between mesh and volume of a checkpoint: once for each, on samples of its own."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
@@ -30,12 +31,13 @@ def affine_path() -> Path:
 
 
 def load_detector(name: str) -> Detector:
-    """A function by its name, `package.module:function`.
+    """A function by its name, `package.module:function`, installed or in the working folder.
 
     Raises:
         ConfigError: there is none of that name.
     """
     module, _, function = name.partition(":")
+    sys.path.append(str(Path.cwd()))  # where users keep such a file
     try:
         return getattr(import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:

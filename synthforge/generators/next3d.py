@@ -25,7 +25,7 @@ from synthforge.alignment import (
 from synthforge.alignment.frame import metres, per_metre
 from synthforge.assets_store import require_asset, store_dir
 from synthforge.conventions import CLASS_ID
-from synthforge.errors import AssetError, ConfigError
+from synthforge.errors import AssetError, ConfigError, SynthforgeError
 from synthforge.generators.neural import NeuralConfig
 from synthforge.heads.base import HeadModel
 from synthforge.scene.cameras import eg3d_camera
@@ -88,15 +88,28 @@ class Next3dGenerator:
         out: list[NeuralImage] = []
         while len(out) < len(params):
             now = slice(len(out), len(out) + self.batch_size)
-            try:
-                out += self._images(params[now], vertices[now])
-            except torch.OutOfMemoryError:
-                if self.batch_size == 1:
-                    raise
-                self.batch_size = min(self.batch_size, len(params[now])) // 2
-                torch.cuda.empty_cache()
+            made = self._tried(params[now], vertices[now])
+            if made is None:
+                self.batch_size = len(params[now]) // 2
+                torch.cuda.empty_cache()  # what the failed attempt held has been let go by now
                 logger.warning("out of GPU memory: going on with batches of %d", self.batch_size)
+            else:
+                out += made
         return out
+
+    def _tried(self, params: Sequence[SceneParams], vertices: np.ndarray) -> list[NeuralImage] | None:
+        """Images, or None where the device's memory does not take more than one sample at once.
+
+        Raises:
+            SynthforgeError: it does not even take one.
+        """
+        try:
+            return self._images(params, vertices)
+        except torch.cuda.OutOfMemoryError as error:
+            if len(params) == 1:
+                fix = "free memory of the GPU, or use --precision bf16 or --device cpu"
+                raise SynthforgeError("out of GPU memory", where="generate", fix=fix) from error
+        return None
 
     @torch.inference_mode()
     def _images(self, params: Sequence[SceneParams], vertices: np.ndarray) -> list[NeuralImage]:

@@ -2,7 +2,8 @@
 
 Files are recognised by what they hold, whatever their names: `generic_model.pkl` or `flame2023*.pkl` (pickles
 of Python 2 with chumpy arrays and a scipy sparse matrix) or the same as .npz; `flame_static_embedding.pkl`;
-`flame_dynamic_embedding.npy`; `FLAME_masks.pkl`; `FLAME_texture.npz` or `head_template.obj`.
+`flame_dynamic_embedding.npy`, or both in one `landmark_embedding.npy` (with PyTorch tensors);
+`FLAME_masks.pkl`; `FLAME_texture.npz` or `head_template.obj`.
 Source of the layout: Li et al., Learning a model of facial shape and expression from 4D scans (2017).
 """
 
@@ -21,6 +22,7 @@ from synthforge.errors import AssetError
 from synthforge.heads.ict_source import read_obj, sources_sha256
 from synthforge.licensed.pickle_values import Stub, stub
 from synthforge.licensed.pickles import parse_pickle, read_pickle
+from synthforge.licensed.torch_storage import TORCH, TensorData
 
 N_SHAPE, N_EXPRESSION = 300, 100  # at most; columns of `shapedirs` from 300 on are expressions
 N_YAWS, N_JAW, N_STATIC = 79, 17, 51
@@ -150,7 +152,14 @@ def _recognise(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _pkl(path: Path) -> Any:
-    return read_pickle(path, {}, _PREFIXES)
+    return _without_tensors(read_pickle(path, TORCH, _PREFIXES), str(path))
+
+
+def _without_tensors(values: Any, where: str) -> Any:
+    """A mapping's PyTorch tensors as arrays."""
+    if not isinstance(values, Mapping):
+        return values
+    return {k: v.array(where) if isinstance(v, TensorData) else v for k, v in values.items()}
 
 
 def _npy_file(path: Path) -> Any:
@@ -170,8 +179,9 @@ def _npy(data: bytes, where: str) -> Any:
         raise AssetError(f"not an .npy file ({type(error).__name__})", where=where) from error
     body = data[stream.tell() :]
     if dtype.hasobject:
-        value = parse_pickle(body, where, {}, _PREFIXES)
-        return value.item() if isinstance(value, np.ndarray) and value.shape == () else value
+        value = parse_pickle(body, where, TORCH, _PREFIXES)
+        value = value.item() if isinstance(value, np.ndarray) and value.shape == () else value
+        return _without_tensors(value, where)
     if len(body) != int(np.prod(shape, dtype=object)) * dtype.itemsize:
         raise AssetError(f"{len(body)} bytes do not make an array {shape}", where=where)
     return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")

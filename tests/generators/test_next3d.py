@@ -3,7 +3,6 @@
 import dataclasses
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +11,7 @@ from next3d.config import Next3DConfig, RenderConfig
 from next3d.generator import Generator
 from next3d.topology import Topology
 
-from synthforge.alignment import CheckpointAffine, VolumeFrame
-from synthforge.alignment.evidence import outer_vertices
-from synthforge.alignment.frame import SCALE
+from synthforge.alignment import CheckpointAffine
 from synthforge.config import config_path, from_dict, load_config
 from synthforge.errors import AssetError, ConfigError
 from synthforge.generators import next3d as backend
@@ -26,7 +23,7 @@ from synthforge.scene.cameras import project
 from synthforge.storage.reader import DatasetReader
 from synthforge.storage.run import run
 from synthforge.storage.verify import verify
-from tests.helpers.planted import CLEAN, Planted, base_head, draw_warp
+from tests.helpers.planted_network import PlantedNetwork
 from tests.helpers.tiny_head import tiny_head
 
 SMALL = Next3DConfig(
@@ -126,7 +123,7 @@ def test_too_little_memory_halves_the_batch_and_goes_on(
 
     def scarce(params, vertices):
         if len(params) > 1:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         return once(params, vertices)
 
     monkeypatch.setattr(generator, "_images", scarce)
@@ -136,50 +133,6 @@ def test_too_little_memory_halves_the_batch_and_goes_on(
     assert [r.message for r in caplog.records] == [
         f"out of GPU memory: going on with batches of {n}" for n in (2, 1)
     ]
-
-
-class PlantedNetwork:
-    """Stands for Next3D where alignment is concerned: density made of the very meshes it is given."""
-
-    def __init__(self, head: HeadModel):
-        self.head = head
-        self.topology = SimpleNamespace(n_vertices=len(head.vertices))
-        self.made: list[Planted] = []
-
-    def mapping(self, z, c, psi, cutoff):
-        return torch.zeros(len(z), 28, 512)
-
-    def identity(self, ws):
-        return (ws,)
-
-    def planes(self, identity, mesh, variant, waiting):
-        return mesh[:, :-68]
-
-    def render(self, planes, ws, label, size, depth_factor):
-        cameras = VolumeFrame().cameras(label)
-        if not self.made or not torch.equal(self.made[-1].vertices, planes):
-            self.made.append(self.plant(planes, cameras))
-        volume = self.made[-1]
-        ray = volume.depth / _z_per_ray(cameras, 64) * SCALE
-        image = torch.zeros(len(planes), 3, 512, 512)
-        return SimpleNamespace(image=image, depth=ray[:, None], depth_weight_sum=volume.alpha[:, None])
-
-    def plant(self, vertices, cameras):
-        rng = np.random.default_rng(0)
-        outer = outer_vertices(self.head)[self.head.faces].all(1)
-        bases = [base_head(self.head.faces, outer, v, 2e-3) for v in vertices.numpy()]
-        recipe = dataclasses.replace(CLEAN, distortion=3e-3, voxel=2e-3)
-        warp = draw_warp(rng, len(vertices), recipe, np.eye(3), np.array([1e-3, 2e-3, -1e-3]))
-        return Planted(bases, warp, cameras, recipe, rng, 64)
-
-    def density(self, planes, points):
-        return self.made[-1].sigma(VolumeFrame().to_world(points))[..., None]
-
-
-def _z_per_ray(cameras, n: int) -> torch.Tensor:
-    centre = (torch.arange(n) + 0.5) / n - 0.5
-    f = cameras.intrinsics[:, 0, 0, None, None]
-    return 1 / torch.sqrt(1 + (centre / f) ** 2 + (centre[:, None] / f) ** 2)
 
 
 @pytest.fixture(scope="module")

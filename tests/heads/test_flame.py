@@ -217,6 +217,25 @@ def test_other_containers_hold_the_same(published, tmp_path):
         np.testing.assert_array_equal(other.jaw_barycentric, usual.jaw_barycentric)
 
 
+def test_both_embeddings_in_one_file_with_tensors(tmp_path):
+    s = stand_in()
+    write_flame(tmp_path)
+    expected = read_flame(tmp_path)
+    for name in ("flame_static_embedding.pkl", "flame_dynamic_embedding.npy"):
+        (tmp_path / name).unlink()
+    both = {
+        "static_lmk_faces_idx": np.array(s.static["lmk_face_idx"]),
+        "static_lmk_bary_coords": np.array(s.static["lmk_b_coords"]),
+        "dynamic_lmk_faces_idx": torch.tensor(np.array(s.dynamic["lmk_face_idx"], np.int64)),
+        "dynamic_lmk_bary_coords": torch.tensor(np.array(s.dynamic["lmk_b_coords"], np.float32)),
+    }
+    (tmp_path / "landmark_embedding.npy").write_bytes(npy(np.array(both)))
+    source = read_flame(tmp_path)
+    for name in ("static_face", "static_barycentric", "jaw_face"):
+        np.testing.assert_array_equal(getattr(source, name), getattr(expected, name))
+    np.testing.assert_allclose(source.jaw_barycentric, expected.jaw_barycentric, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "version"),
     [
