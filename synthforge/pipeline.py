@@ -164,7 +164,11 @@ class SceneSource:
     @property
     def batch(self) -> int:
         """Samples to be drawn together in one process; 0: each by itself, in any."""
-        return self.backend.batch_size if self.config.backend == "next3d" else 0
+        if self.config.backend != "next3d":
+            return 0
+        from synthforge.generators.next3d import default_batch
+
+        return self.batch_size or default_batch(self.device)
 
     def __call__(self, index: int) -> Sample:
         """Sample `index`: the first draw that is not rejected.

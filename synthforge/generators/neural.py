@@ -37,3 +37,6 @@ class NeuralConfig:
         for key, (low, high) in limits.items():
             if not low <= getattr(self, key) <= high:
                 raise ConfigError(f"{getattr(self, key)} is not in [{low}, {high}]", where=key)
+        if self.weights == "random" and self.alignment != "analytic":
+            fix = "set neural.alignment=analytic"
+            raise ConfigError("with random weights there is nothing to align to", where="alignment", fix=fix)

@@ -66,7 +66,7 @@ class Next3dGenerator:
     ):
         self.config, self.conditioned = config, conditioned
         self.device = _device(device)
-        self.batch_size = batch_size or BATCH[self.device.type]
+        self.batch_size = self._at_once = batch_size or default_batch(device)
         self.network, sha256 = _network(config, head, self.device)
         self.assets = {} if sha256 is None else {"next3d": sha256}
         self.affine = CheckpointAffine.identity()
@@ -87,12 +87,12 @@ class Next3dGenerator:
         """Images of `head` with posed `vertices`; a batch too large for the device's memory is halved."""
         out: list[NeuralImage] = []
         while len(out) < len(params):
-            now = slice(len(out), len(out) + self.batch_size)
+            now = slice(len(out), len(out) + self._at_once)
             made = self._tried(params[now], vertices[now])
             if made is None:
-                self.batch_size = len(params[now]) // 2
+                self._at_once = len(params[now]) // 2
                 torch.cuda.empty_cache()  # what the failed attempt held has been let go by now
-                logger.warning("out of GPU memory: going on with batches of %d", self.batch_size)
+                logger.warning("out of GPU memory: going on with batches of %d", self._at_once)
             else:
                 out += made
         return out
@@ -186,6 +186,11 @@ class Volume:
         """Density per metre at world points (m)."""
         sigma = self._network.density(self._planes, self._frame.to_volume(points))
         return per_metre(softplus(sigma[..., 0].float() - 1))
+
+
+def default_batch(device: str) -> int:
+    """Samples at once that suit a device, given as to `Next3dGenerator`."""
+    return BATCH[_device(device).type]
 
 
 def _device(name: str) -> torch.device:

@@ -265,7 +265,9 @@ def _make_by_ray(
         raise AssetError("ray is not installed", where="--engine ray", fix=fix) from error
     variables = {name: "1" for name in _SINGLE_THREAD}
     ray.init(runtime_env={"env_vars": variables}, ignore_reinit_error=True, log_to_driver=False)
-    task = ray.remote(num_cpus=1)(_shard_task)
+    draws = isinstance(source, BatchSource) and source.batch > 0
+    n_gpus = int(draws and ray.cluster_resources().get("GPU", 0) > 0)
+    task = ray.remote(num_cpus=1, num_gpus=n_gpus)(_shard_task)
     pending = [task.remote(source, out.resolve(), plan, sha256) for plan in plans]
     while pending:
         finished, pending = ray.wait(pending)

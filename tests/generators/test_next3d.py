@@ -127,9 +127,11 @@ def test_too_little_memory_halves_the_batch_and_goes_on(
         return once(params, vertices)
 
     monkeypatch.setattr(generator, "_images", scarce)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     for drawn, expected in zip(source.draw([0, 1, 2, 3]), whole, strict=True):
         assert np.abs(drawn.image.rgb.astype(int) - expected.image.rgb).max() <= 1
-    assert generator.batch_size == 1
+    assert [d.params.index for d in source.draw([4, 5, 6])] == [4, 5, 6]
+    assert source.batch == 4  # what a run counts by stays
     assert [r.message for r in caplog.records] == [
         f"out of GPU memory: going on with batches of {n}" for n in (2, 1)
     ]
@@ -189,6 +191,7 @@ def test_a_residual_beyond_the_limit_is_rejected_by_pose(
     [
         ({"neural": {"weights": "mine"}}, "weights"),
         ({"neural": {"depth_factor": 3}}, "depth_factor"),
+        ({"neural": {"weights": "random"}}, "nothing to align to.*neural.alignment=analytic"),
         ({"neural": {"truncation_cutoff": 29}}, "29 is not in"),
         ({"scene": {"pose": {"yaw_deg": 10}}}, "scene.pose.yaw_deg: .*turn the camera|heads without a turn"),
     ],
@@ -205,4 +208,5 @@ def test_missing_weights_and_devices_are_named(monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(AssetError, match="synthforge assets add next3d"):
         source_of(tiny_head(), paper(neural=NeuralConfig())).backend  # noqa: B018
     with pytest.raises(ConfigError, match="--device"):
-        backend.Next3dGenerator(NeuralConfig(weights="random"), tiny_head(), True, "toaster")
+        random = NeuralConfig(weights="random", alignment="analytic")
+        backend.Next3dGenerator(random, tiny_head(), True, "toaster")
