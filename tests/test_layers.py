@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "scene": HEADS | {"scene"},
     "render": BASE | {"render"},
     "generators": HEADS | {"assets_store", "scene", "alignment", "generators"},
-    "alignment": HEADS | {"alignment"},
+    "alignment": HEADS | {"scene", "alignment"},
     "annotate": HEADS | {"scene", "alignment", "annotate"},
     "storage": BASE | {"storage"},
     "report": GENERATING | {"storage", "pipeline", "report"},
@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "models": BASE | {"models"},
     "training": BASE | {"storage", "datasets", "models", "training", "evaluation"},
     "evaluation": BASE | {"storage", "datasets", "models", "evaluation"},
+    "prediction": BASE | {"storage", "datasets", "models", "evaluation", "prediction"},
 }
 
 

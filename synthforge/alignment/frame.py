@@ -6,7 +6,6 @@ and y follow from where mesh and volume look up the same feature planes; z0 does
 affine.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,14 +15,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from synthforge.errors import GeometryError
+from synthforge.scene.cameras import EG3D_ORIGIN, VOLUME_UNIT
 from synthforge.types import Camera
 
 # Mesh vertices are drawn at 5x and 5(y + 0.01) of a plane that the volume reads at 2X and 2Y (box_warp 1).
-SCALE = 2.5
-RAISE = 0.01  # metres
-DEPTH_SHIFT = 0.1  # volume units; z0 of the published meshes, to about a centimetre
-# Both constants as truncated where the labels of the training set were made.
-_PI, _SQRT2 = 3.14159, 1.414
+SCALE = 1 / VOLUME_UNIT
+RAISE = -float(EG3D_ORIGIN[1])  # metres
+DEPTH_SHIFT = -SCALE * float(EG3D_ORIGIN[2])  # z0 of the published meshes, to about a centimetre
 
 
 @dataclass(frozen=True)
@@ -120,16 +118,3 @@ def metres(length: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
 def per_metre(density: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """Densities per volume unit per metre."""
     return SCALE * density
-
-
-def focal_of(field_of_view_deg: float) -> float:
-    """Focal length in image widths by which the published labels state a field of view.
-
-    The true full angle is 2 atan(0.707 tan(angle / 2)).
-    """
-    return 1 / (_SQRT2 * math.tan(field_of_view_deg * _PI / 360))
-
-
-def field_of_view_of(focal: float) -> float:
-    """Inverse of `focal_of`: degrees."""
-    return math.atan(1 / (_SQRT2 * focal)) * 360 / _PI

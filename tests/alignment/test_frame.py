@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthforge.alignment import Cameras, VolumeFrame, pose_bins, z_of_ray
-from synthforge.alignment.frame import field_of_view_of, focal_of, metres, per_metre
+from synthforge.alignment.frame import metres, per_metre
 from synthforge.errors import GeometryError
 from synthforge.scene.cameras import orbit_camera, project, unproject
 from synthforge.types import Camera
@@ -74,17 +74,6 @@ def test_plane_geometry_fixes_x_and_y():
     volume = VolumeFrame().to_volume(torch.tensor([[x, y, 0.0]]))[0]
     assert float(2 * volume[0]) == pytest.approx(5 * x)
     assert float(2 * volume[1]) == pytest.approx(5 * (y + 0.01))
-
-
-@given(st.floats(5, 60))
-def test_field_of_view_inverts_focal(degrees):
-    assert field_of_view_of(focal_of(degrees)) == pytest.approx(degrees, rel=1e-12)
-
-
-def test_focal_of_the_training_cameras():
-    # The label of the training set's cameras is 4.2647, stated there as 18.837 degrees.
-    assert focal_of(18.837) == pytest.approx(4.2647, rel=5e-4)
-    assert focal_of(18.837) == pytest.approx(0.5 / (2**-0.5 * np.tan(np.deg2rad(18.837) / 2)), rel=5e-4)
 
 
 def test_optical_depth_does_not_depend_on_units():

@@ -16,11 +16,10 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from synthforge.alignment.evidence import HALF, outer_vertices
-from synthforge.alignment.frame import SCALE, Cameras, VolumeFrame, focal_of
+from synthforge.alignment.frame import SCALE, Cameras
 from synthforge.alignment.volume import z_of_ray
 from synthforge.heads.base import HeadModel
-from synthforge.scene.cameras import orbit_camera
-from synthforge.types import Camera
+from synthforge.scene.cameras import eg3d_camera
 
 LOW, HIGH = np.array([-0.16, -0.2, -0.16]), np.array([0.16, 0.2, 0.16])  # metres; the grid
 BAND = 0.012  # metres to which distances are kept
@@ -282,15 +281,12 @@ def _render(volume: Planted, n: int, rng: np.random.Generator) -> tuple[Tensor, 
 def draw_cameras(
     rng: np.random.Generator, n: int, yaw=np.pi / 4, pitch=np.pi / 4, fov=(12.0, 27.0)
 ) -> Cameras:
-    """Cameras at 2.7 volume units from the published pivot (0, 0, 0.2); angles in radians, fields of view in
-    degrees as the labels state them."""
-    pivot = VolumeFrame().to_world(torch.tensor([0.0, 0.0, 0.2])).numpy().astype(np.float64)
+    """Cameras as the published labels state them, at 2.7 volume units; angles in radians, fields of view in
+    degrees."""
     out = []
     for _ in range(n):
         angles = rng.uniform(-yaw, yaw), rng.uniform(-pitch, pitch)
-        camera = orbit_camera(*angles, 0.0, 2.7 / SCALE, 0.3, pivot, (512, 512))
-        f = 512 * focal_of(rng.uniform(*fov))
-        out.append(Camera(np.array([[f, 0, 256], [0, f, 256], [0, 0, 1.0]]), camera.cam2world, (512, 512)))
+        out.append(eg3d_camera(*angles, 0.0, 2.7, np.deg2rad(rng.uniform(*fov)), (512, 512)))
     return Cameras.stack(out)
 
 

@@ -130,3 +130,10 @@ def test_the_eg3d_camera_is_the_networks_own(yaw, pitch, fov_deg):
     np.testing.assert_allclose(camera.cam2world, want, atol=1e-6)
     intrinsics = fov_intrinsics(torch.tensor([fov_deg]))[0].numpy() * [[512], [512], [1]]
     np.testing.assert_allclose(camera.intrinsics, intrinsics, rtol=1e-5)
+
+
+def test_the_label_of_the_training_cameras():
+    """Their focal length is 4.2647 image widths, stated as 18.837 degrees."""
+    camera = eg3d_camera(0, 0, 0, 2.7, np.radians(18.837), (100, 100))
+    np.testing.assert_allclose(camera.intrinsics[0, 0], 426.47, rtol=5e-4)
+    np.testing.assert_allclose(camera.cam2world[:3, 3], [0, -0.01, 2.7 * 0.4 - 0.04], atol=1e-9)
