@@ -7,9 +7,11 @@ from setuptools import find_packages, setup
 EXTRAS = {
     "tb": ["tensorboard"],  # TensorBoard logs beside the CSV ones
     "ray": ["ray"],  # generation spread over many machines
+    "onnx": ["onnx", "onnxruntime", "onnxscript"],  # export-model --onnx, and its parity check
     # outside truth for the tests: embree ray caster, FLAME layer, property tests, runtime shape checks
     "test": ["pytest", "pytest-xdist", "hypothesis", "embreex", "smplx", "beartype", "ruff"],
 }
+EXTRAS["test"] += EXTRAS["onnx"]
 
 setup(
     name="synthforge",
@@ -29,7 +31,7 @@ setup(
         "lightning>=2.4",
         "numba",
         "numpy",
-        "opencv-python-headless>=4.9",
+        "opencv-python-headless>=4.9,<5",  # 5 has no face detector
         "pillow",  # palette PNGs of annotators, whose indices OpenCV would turn into colours
         "pyyaml",
         "safetensors",

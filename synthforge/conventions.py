@@ -57,6 +57,12 @@ CLASS_FLIP_PAIRS = tuple(
 )
 
 
+def other_side(name: str) -> str:
+    """The class of the other side: `left_eye` for `right_eye`; itself where there are no sides."""
+    side, _, part = name.partition("_")
+    return {"left": "right_", "right": "left_"}.get(side, f"{side}_" if part else side) + part
+
+
 def _flip_table() -> np.ndarray:
     table = np.arange(256, dtype=np.uint8)
     for a, b in CLASS_FLIP_PAIRS:

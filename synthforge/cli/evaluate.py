@@ -12,14 +12,33 @@ import click
     multiple=True,
     required=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of annotated images; may be repeated (300w, lapa).",
+    help="Folder of annotated images; may be repeated for benchmarks.",
 )
 @click.option(
-    "--layout", default="shards", show_default=True, help="shards, 300w, lapa, or a custom layout's YAML."
+    "--layout",
+    default="shards",
+    show_default=True,
+    help="shards, 300w, lapa, lapa-d, celebamask, celebamask-farl, celebamask-datagen16, helen, wflw, "
+    "facesynthetics, or a custom layout's YAML.",
 )
 @click.option("--model", required=True, type=click.Path(path_type=Path), help="Folder of a training run.")
-@click.option("--split", type=click.Choice(["train", "test", "all"]), default="all", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Default: MODEL/eval/LAYOUT.")
+@click.option("--split", type=click.Choice(["train", "val", "test", "all"]), default="all", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Default: MODEL/eval/LAYOUT[-synthforge].")
+@click.option(
+    "--protocol",
+    type=click.Choice(["standard", "synthforge"]),
+    default="standard",
+    show_default=True,
+    help="synthforge: 256x256 crops cut by the annotation, as that paper's released code scores.",
+)
+@click.option("--normaliser", default="inter-ocular", show_default=True,
+              help="inter-ocular, inter-pupil, box or diagonal.")  # fmt: skip
+@click.option(
+    "--threshold", "thresholds", multiple=True, type=float, default=(8.0, 10.0), show_default=True,
+    help="Of AUC and failure rate, % of the normaliser; may be repeated.",
+)  # fmt: skip
+@click.option("--resamples", default=1000, show_default=True, help="Of the bootstrap; 0: no intervals.")
+@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
 @click.option("--flip/--no-flip", default=False, help="Average with the mirrored crop.")
 @click.option("--panels", default=12, show_default=True, help="Images in the picture of predictions.")
 def evaluate(
@@ -30,17 +49,21 @@ def evaluate(
     out: Path | None,
     flip: bool,
     panels: int,
+    **how,
 ) -> None:
     """Score a trained model on annotated images."""
     from tqdm import tqdm
 
     from synthforge.datasets.open import open_source
     from synthforge.evaluation.evaluate import evaluate as run
-    from synthforge.evaluation.evaluate import table
+    from synthforge.evaluation.summary import EvaluateConfig
     from synthforge.models.store import load_model
 
+    config = EvaluateConfig(**how)
     stored, source = load_model(model), open_source(layout, folders, split)
-    out = out or model / "eval" / source.name
-    scores = run(stored, source, out, flip, panels, lambda it: tqdm(it, unit="image"))
-    click.echo(table(scores))
-    click.echo(f"\nresults: {out}/scores.json, per_image.csv, panels.png")
+    variant = "" if config.protocol == "standard" else f"-{config.protocol}"
+    out = out or model / "eval" / f"{source.name}{variant}"
+    run(stored, source, out, flip, panels, lambda it: tqdm(it, unit="image"), config)
+    click.echo((out / "summary.md").read_text(encoding="utf-8"))
+    names = ", ".join(sorted(p.name for p in out.iterdir()))
+    click.echo(f"results in {out}: {names}")

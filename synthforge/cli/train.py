@@ -44,7 +44,11 @@ def train_multitask(
 
 
 @click.command()
-@click.option("--target", required=True, help="300w, lapa, or a custom layout's name or YAML.")
+@click.option(
+    "--target",
+    required=True,
+    help="300w, lapa, lapa-d, celebamask[-farl], helen, wflw, facesynthetics, custom, or a layout's YAML.",
+)
 @click.option(
     "--data", "folders", multiple=True, required=True, type=_FOLDER, help="Photographs; may be repeated."
 )
@@ -74,14 +78,14 @@ def label_finetune(
     form, finetune trains all weights, scratch trains the same network on the photographs alone.
     """
     from synthforge.config import config_path, load_config
-    from synthforge.datasets.open import open_source
+    from synthforge.datasets.check import open_checked
     from synthforge.training.label_finetune import LabelTrainConfig
     from synthforge.training.label_finetune import label_finetune as run
 
     out = out or Path("runs") / f"{Path(target).stem}-{method}"
     overrides += (f"fit.steps={steps}",) if steps else ()
     settings = load_config(LabelTrainConfig, config_path("train", config), overrides)
-    source = open_source(target, folders, "train")
+    source = open_checked(target, folders, "train", backbone)
     report = run(settings, source, backbone, out, method, features, n_real)
     click.echo(f"{report['photographs']} photographs, {report['steps']} steps, {report['minutes']} min")
     if report["backbone_frozen"]:

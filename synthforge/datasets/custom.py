@@ -22,8 +22,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from synthforge.conventions import CLASS_COLORS, CLASS_ID
-from synthforge.datasets.sample import Sample, TargetClass, read_ids, read_rgb
+from synthforge.conventions import CLASS_COLORS, CLASS_ID, other_side
+from synthforge.datasets.photos import Benchmark, PhotoSource, complete, missing_tree
+from synthforge.datasets.sample import (
+    CheckError,
+    Sample,
+    TargetClass,
+    mask_box,
+    read_ids,
+    read_rgb,
+    require_known,
+)
 from synthforge.errors import ConfigError, DatasetError
 
 
@@ -97,7 +106,7 @@ class CustomLayout:
             raise ConfigError(f"unknown class {unknown[0]!r}", where="crop.classes", fix=f"use: {names}")
 
 
-class CustomSource:
+class CustomSource(PhotoSource):
     """Images and masks of a `CustomLayout` below `folder`.
 
     Class names that say left or right are the subject's: with `side: viewer` the sides of each
@@ -107,18 +116,19 @@ class CustomSource:
         split: "train" leaves `test_persons` out, "test" takes only them, "all" takes everything.
     """
 
-    has_points = has_depth = False
-
     def __init__(self, layout: CustomLayout, folder: Path, split: str = "all"):
-        self.layout, self.name = layout, layout.name
+        self.layout, self.folder = layout, Path(folder)
+        self.benchmark = Benchmark(layout.name, "; ".join(s.images for s in layout.sets))
         whole = layout.crop.source == "image"
         self.crop_source = "whole image" if whole else f"box of {', '.join(layout.crop.classes)}"
         self.crop_scale = layout.crop.scale
         self.classes = tuple(_target(rule, layout.side) for rule in layout.classes)
+        pairs = [pair for s in layout.sets for pair in _find(s, self.folder, self.benchmark)]
+        items, unpaired = complete(pairs, self.benchmark)
+        super().__init__(items, split, unpaired)
         self.flip_classes = np.arange(256, dtype=np.uint8)
         for a, b in layout.flip_pairs:
             self.flip_classes[[a, b]] = [b, a]
-        self.items = [item for s in layout.sets for item in _find(s, Path(folder))]
         persons = {self._person(image, folder) for image, _ in self.items}
         if absent := [p for p in layout.test_persons if p not in persons]:
             raise DatasetError(
@@ -126,19 +136,17 @@ class CustomSource:
                 where=str(folder),
                 fix=f"persons found: {', '.join(sorted(persons)[:12])}",
             )
+        if split == "val":
+            raise missing_tree(self.folder, self.benchmark, "has no val split")
         if split != "all":
             test = split == "test"
             self.items = [
                 it for it in self.items if (self._person(it[0], folder) in layout.test_persons) == test
             ]
-        self.folder = Path(folder)
 
     def _person(self, image: Path, folder: Path) -> str:
         match = re.search(self.layout.person, image.relative_to(folder).as_posix())
         return "-".join(match.groups()) if match else image.stem
-
-    def __len__(self) -> int:
-        return len(self.items)
 
     def __getitem__(self, index: int) -> Sample:
         image, mask = self.items[index]
@@ -146,10 +154,7 @@ class CustomSource:
         raw = read_ids(str(mask), rgb)
         ids = raw.copy()
         ids[np.isin(raw, self.layout.ignore)] = 255
-        if (top := int(ids[ids != 255].max(initial=0))) >= len(self.classes):
-            raise DatasetError(
-                f"holds class {top}", where=str(mask), fix=f"{self.name} names 0 to {len(self.classes) - 1}"
-            )
+        require_known(ids, len(self.classes), str(mask))
         name = image.relative_to(self.folder).with_suffix("").as_posix()
         return Sample(name, rgb, self._box(ids, mask), target=ids, person=self._person(image, self.folder))
 
@@ -159,29 +164,18 @@ class CustomSource:
         if crop.source == "classes":
             inside = np.isin(ids, [c.id for c in self.classes if c.name in crop.classes])
             if not inside.any():
-                raise DatasetError(f"shows none of {', '.join(crop.classes)}", where=str(mask))
-        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-        return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+                raise CheckError("E105", f"shows none of {', '.join(crop.classes)}", where=str(mask))
+        return mask_box(inside)
 
 
 def _target(rule: ClassRule, side: str) -> TargetClass:
-    sources = tuple(_other_side(s) for s in rule.sources) if side == "viewer" else rule.sources
+    sources = tuple(other_side(s) for s in rule.sources) if side == "viewer" else rule.sources
     color = tuple(int(v) for v in CLASS_COLORS[CLASS_ID[sources[0]]]) if sources else (128, 128, 128)
     return TargetClass(rule.id, rule.name, sources, color)
 
 
-def _other_side(name: str) -> str:
-    for a, b in (("left_", "right_"), ("right_", "left_")):
-        if name.startswith(a):
-            return b + name[len(a) :]
-    return name
-
-
-def _find(images: ImageSet, folder: Path) -> list[tuple[Path, Path]]:
-    found = sorted(folder.glob(images.images))
+def _find(images: ImageSet, folder: Path, benchmark: Benchmark) -> list[tuple[Path, Path]]:
+    found = sorted(folder.glob(images.images)) if folder.is_dir() else []
     if not found:
-        raise DatasetError(f"no image matches {images.images!r}", where=str(folder))
-    pairs = [(p, folder / images.masks.format(parent=p.parent.name, stem=p.stem)) for p in found]
-    if missing := [mask for _, mask in pairs if not mask.is_file()]:
-        raise DatasetError("mask is missing", where=str(missing[0]), fix=f"{len(missing)} are")
-    return pairs
+        raise missing_tree(folder, benchmark, f"no image matches {images.images!r}")
+    return [(p, folder / images.masks.format(parent=p.parent.name, stem=p.stem)) for p in found]

@@ -1,39 +1,73 @@
-"""One way to open each layout, for training, label fine-tuning and evaluation alike."""
+"""One way to open each layout, for training, label fine-tuning, evaluation and checks alike."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from synthforge.config import config_path, load_config
+from synthforge.datasets.celebamask import CelebAMaskSource
 from synthforge.datasets.custom import CustomLayout, CustomSource
+from synthforge.datasets.facesynthetics import FaceSyntheticsSource
+from synthforge.datasets.helen import HelenSource
 from synthforge.datasets.lapa import LapaSource
-from synthforge.datasets.sample import Source
+from synthforge.datasets.lapa_d import LapaDSource
+from synthforge.datasets.photos import Split
+from synthforge.datasets.sample import CheckError, Source
 from synthforge.datasets.shards import ShardSource
 from synthforge.datasets.w300 import W300Source
+from synthforge.datasets.wflw import WflwSource
 from synthforge.errors import ConfigError
 
-LAYOUTS = ("300w", "lapa", "shards", "a layout file such as fasseg.yaml")
+CUSTOM_FILE = "dataset.yaml"  # describes the data folder it lies in, for the layout `custom`
 
 
-def open_source(layout: str, folders: Sequence[Path], split: str = "all") -> Source:
+def _shards(folders: Sequence[Path], split: Split) -> Source:
+    return ShardSource(_single(folders))
+
+
+def _custom(folders: Sequence[Path], split: Split) -> Source:
+    path = _single(folders) / CUSTOM_FILE
+    if not path.is_file():
+        fix = f"describe the folder in {CUSTOM_FILE}, or give a layout's YAML file as its name"
+        raise CheckError("E101", f"has no {CUSTOM_FILE}", where=str(path.parent), fix=fix)
+    return CustomSource(load_config(CustomLayout, path), path.parent, split)
+
+
+# name -> reader of (folders, split)
+LAYOUTS: dict[str, Callable[[Sequence[Path], Split], Source]] = {
+    "300w": W300Source,
+    "lapa": LapaSource,
+    "lapa-d": LapaDSource,
+    "celebamask": CelebAMaskSource,
+    "celebamask-farl": partial(CelebAMaskSource, order="farl"),
+    "celebamask-datagen16": partial(CelebAMaskSource, order="datagen16"),
+    "helen": HelenSource,
+    "wflw": WflwSource,
+    "facesynthetics": FaceSyntheticsSource,
+    "custom": _custom,
+    "shards": _shards,
+}
+
+
+def open_source(layout: str, folders: Sequence[Path], split: Split = "all") -> Source:
     """Open folders of one layout.
 
     Args:
-        layout: `300w`, `lapa`, `shards`, or a custom layout by name or YAML path.
+        layout: one of `LAYOUTS`, or a custom layout by name or YAML path.
         folders: one folder for shards and custom layouts, any number for the others.
-        split: train, test or all; by person in custom layouts, by folder in 300w.
+        split: train, val, test or all; by the benchmark's own lists or folders, by person in custom
+            layouts. Shards have none.
     Raises:
         ConfigError, DatasetError: unknown layout, missing files.
     """
-    if layout == "300w":
-        return W300Source(folders, split)
-    if layout == "lapa":
-        return LapaSource(folders)
-    if layout != "shards" and layout != "custom":
-        custom = load_config(CustomLayout, config_path("layouts", layout))
-        return CustomSource(custom, _single(folders), split)
-    if layout == "shards":
-        return ShardSource(_single(folders))
-    raise ConfigError(f"unknown layout {layout!r}", where="--layout", fix=f"use one of: {', '.join(LAYOUTS)}")
+    if layout in LAYOUTS:
+        return LAYOUTS[layout](folders, split)
+    try:
+        path = config_path("layouts", layout)
+    except ConfigError as error:
+        fix = f"use one of: {', '.join(LAYOUTS)}, or a layout's YAML file"
+        raise ConfigError(f"unknown layout {layout!r}", where="--layout", fix=fix) from error
+    return CustomSource(load_config(CustomLayout, path), _single(folders), split)
 
 
 def _single(folders: Sequence[Path]) -> Path:

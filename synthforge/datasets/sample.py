@@ -2,13 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 
+from synthforge.conventions import other_side
 from synthforge.errors import DatasetError
+
+
+class CheckError(DatasetError):
+    """A data set fails check `code` (E101 to E114, `synthforge.datasets.validate`)."""
+
+    def __init__(self, code: str, what: str, *, where: str = "", fix: str = ""):
+        self.code = code
+        super().__init__(f"{code}: {what}", where=where, fix=fix)
 
 
 @dataclass(frozen=True)
@@ -17,7 +27,9 @@ class Sample:
 
     `box` (x0, y0, x1, y1) is what the crop is made from: the landmarks' bounding box, or what the
     layout declares. `target` holds class ids of the source's own schema (255: unknown); `depth` z in
-    metres (inf: none); `person` groups images that must not be split.
+    metres (inf: none), or of unknown scale and offset where the source has only `relative_depth`;
+    `intrinsics` are in pixels of the image, where the camera is known; `person` groups images that must
+    not be split.
     """
 
     name: str
@@ -27,6 +39,7 @@ class Sample:
     target: UInt8[np.ndarray, "h w"] | None = None
     depth: Float[np.ndarray, "h w"] | None = None
     person: str = ""
+    intrinsics: Float[np.ndarray, "3 3"] | None = None
 
     def reduced(self, max_side: float) -> "Sample":
         """The same sample with the image and its labels scaled so that the box's longer side is at
@@ -48,6 +61,7 @@ class Sample:
             points=None if self.points is None else self.points * scale,
             target=shrink(self.target),
             depth=shrink(self.depth),
+            intrinsics=None if self.intrinsics is None else np.diag([*scale, 1]) @ self.intrinsics,
         )
 
 
@@ -61,12 +75,22 @@ class TargetClass:
     color: tuple[int, int, int] = (128, 128, 128)
 
 
+def flip_table(classes: Sequence[TargetClass]) -> UInt8[np.ndarray, " 256"]:
+    """Class id -> class id in the mirrored image: classes made of each other's sides change places."""
+    table = np.arange(256, dtype=np.uint8)
+    made_of = {frozenset(c.sources): c.id for c in classes if c.sources}
+    for c in classes:
+        table[c.id] = made_of.get(frozenset(map(other_side, c.sources)), c.id)
+    return table
+
+
 @runtime_checkable
 class Source(Protocol):
     """A data set: `source[i]` reads sample i. `classes` is empty where nothing is segmented.
 
-    `flip_classes` maps a class id to the id in the mirrored image (256 entries); the plain crop is
-    `crop_scale` times the sample's box, `crop_source` says what that box is.
+    `has_depth` is metric depth, `relative_depth` any other. `flip_classes` maps a class id to the id in
+    the mirrored image (256 entries, see `flip_table`); the plain crop is `crop_scale` times the sample's
+    box, `crop_source` says what that box is.
     """
 
     name: str
@@ -74,6 +98,7 @@ class Source(Protocol):
     flip_classes: UInt8[np.ndarray, " 256"]
     has_points: bool
     has_depth: bool
+    relative_depth: bool
     crop_source: str
     crop_scale: float
 
@@ -88,6 +113,7 @@ class CachedSource:
     def __init__(self, source: Source, max_side: float, indices: Sequence[int] | None = None):
         self.name, self.classes, self.flip_classes = source.name, source.classes, source.flip_classes
         self.has_points, self.has_depth = source.has_points, source.has_depth
+        self.relative_depth = source.relative_depth
         self.crop_source, self.crop_scale = source.crop_source, source.crop_scale
         wanted = range(len(source)) if indices is None else indices
         self.samples = [source[i].reduced(max_side) for i in wanted]
@@ -108,23 +134,42 @@ def points_box(points: Float[np.ndarray, "p 2"]) -> tuple[float, float, float, f
     return float(x0), float(y0), float(x1), float(y1)
 
 
+def finite_points(points: Float[np.ndarray, "p 2"], path: Path) -> Float[np.ndarray, "p 2"]:
+    """The same points.
+
+    Raises:
+        CheckError: E107: a coordinate is not a number.
+    """
+    if not np.isfinite(points).all():
+        raise CheckError("E107", "holds a point that is not a number", where=str(path))
+    return points
+
+
+def mask_box(inside: Bool[np.ndarray, "h w"]) -> tuple[float, float, float, float]:
+    """Bounding box of the pixels that are set; of the whole mask where none is."""
+    if not inside.any():
+        inside = np.ones_like(inside)
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
 def read_rgb(path: str) -> UInt8[np.ndarray, "h w 3"]:
     """Image file as RGB; the orientation tag is ignored, as annotators' tools did.
 
     Raises:
-        DatasetError: the file is missing or no image.
+        CheckError: the file is missing or no image.
     """
     image = cv2.imread(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
-        raise DatasetError("cannot be read as an image", where=path)
+        raise CheckError("E112", "cannot be read as an image", where=path)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def read_ids(path: str, like: Shaped[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
-    """Class-index image (grey or palette PNG) of the size of `like`.
+def read_grey(path: str) -> UInt8[np.ndarray, "h w"]:
+    """One 8-bit number per pixel: a grey PNG's, or the indices of a palette PNG.
 
     Raises:
-        DatasetError: unreadable, not 8-bit single-channel, or of another size.
+        CheckError: unreadable, or not 8-bit single-channel.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -132,9 +177,37 @@ def read_ids(path: str, like: Shaped[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, 
         with Image.open(path) as image:
             mode, ids = image.mode, np.array(image)
     except (OSError, UnidentifiedImageError) as error:
-        raise DatasetError("cannot be read as an image", where=path) from error
+        raise CheckError("E112", "cannot be read as an image", where=path) from error
     if ids.ndim != 2 or ids.dtype != np.uint8:
-        raise DatasetError(f"is a {mode} image", where=path, fix="masks hold one 8-bit class id per pixel")
-    if ids.shape != like.shape[:2]:
-        raise DatasetError(f"mask is {ids.shape[::-1]}, image is {like.shape[1::-1]}", where=path)
+        fix = "masks hold one 8-bit class id per pixel"
+        raise CheckError("E105", f"is a {mode} image", where=path, fix=fix)
     return ids
+
+
+def read_ids(path: str, like: Shaped[np.ndarray, "h w 3"], n_classes: int = 255) -> UInt8[np.ndarray, "h w"]:
+    """Class-index image (grey or palette PNG) of the size of `like`.
+
+    Args:
+        n_classes: ids are 0 to n_classes - 1, or 255.
+    Raises:
+        CheckError: unreadable, not 8-bit single-channel, of another size, or with unknown ids.
+    """
+    ids = read_grey(path)
+    if ids.shape != like.shape[:2]:
+        raise CheckError("E104", f"mask is {ids.shape[::-1]}, image is {like.shape[1::-1]}", where=path)
+    require_known(ids, n_classes, path)
+    return ids
+
+
+def require_known(ids: UInt8[np.ndarray, "h w"], n_classes: int, path: str) -> None:
+    """Raise E105, with the counts of unknown ids, unless all are below `n_classes` or 255."""
+    counts = np.bincount(ids.ravel(), minlength=256)
+    unknown = [i for i in range(n_classes, 255) if counts[i]]
+    if not unknown:
+        return
+    listed = ", ".join(f"{i} ({counts[i]} px)" for i in unknown[:6])
+    grey = len(unknown) > 8 or unknown[-1] > 4 * n_classes
+    hint = "these look like grey levels, not ids" if grey else "is it another id order?"
+    raise CheckError(
+        "E105", f"holds unknown ids {listed}", where=path, fix=f"known are 0 to {n_classes - 1}, 255; {hint}"
+    )

@@ -23,6 +23,7 @@ class ShardSource:
     classes = OUR_CLASSES
     flip_classes = CLASS_FLIP
     has_points = has_depth = True
+    relative_depth = False
     crop_source = "box of the true landmarks"
     crop_scale = CROP_SCALE
 
@@ -31,7 +32,7 @@ class ShardSource:
 
         self.reader = DatasetReader(folder)
         self.name, self.jaw = Path(folder).name, jaw
-        self.keys = ["rgb", "segmentation", "depth", "landmarks_2d"]
+        self.keys = ["rgb", "segmentation", "depth", "landmarks_2d", "intrinsics"]
         self.keys += ["landmarks_contour_2d"] if jaw == "contour" else []
 
     def __len__(self) -> int:
@@ -49,4 +50,5 @@ class ShardSource:
             points=points,
             target=data["segmentation"],
             depth=data["depth"],
+            intrinsics=data["intrinsics"].astype(np.float64),
         )

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from synthforge.conventions import N_LANDMARKS
-from synthforge.datasets.sample import CROP_SCALE, Sample, points_box, read_rgb
-from synthforge.errors import DatasetError
+from synthforge.datasets.photos import Benchmark, PhotoSource, Split, complete, missing_tree
+from synthforge.datasets.sample import CheckError, Sample, finite_points, points_box, read_rgb
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
@@ -19,60 +19,56 @@ def read_pts(path: Path) -> Float[np.ndarray, "68 2"]:
     The file counts from 1 and puts pixel centres at whole numbers (MATLAB), so 0.5 is subtracted.
 
     Raises:
-        DatasetError: unreadable, or not 68 points.
+        CheckError: unreadable, or not 68 points.
     """
     try:
         body = path.read_text(encoding="ascii").split("{", 1)[1].split("}", 1)[0]
         points = np.array([[float(v) for v in line.split()] for line in body.split("\n") if line.strip()])
     except (OSError, UnicodeDecodeError, IndexError, ValueError) as error:
-        raise DatasetError(f"is no readable .pts file ({error})", where=str(path)) from error
+        raise CheckError("E107", f"is no readable .pts file ({error})", where=str(path)) from error
     if points.shape != (N_LANDMARKS, 2):
-        raise DatasetError(f"holds points of shape {points.shape}, expected (68, 2)", where=str(path))
-    if not np.isfinite(points).all():
-        raise DatasetError("holds a point that is not a number", where=str(path))
-    return points - 0.5
+        raise CheckError("E107", f"holds points of shape {points.shape}, expected (68, 2)", where=str(path))
+    return finite_points(points - 0.5, path)
 
 
-class W300Source:
+W300 = Benchmark(
+    "300w",
+    "afw/, helen/{trainset,testset}/, lfpw/{trainset,testset}/, ibug/ with NAME.jpg and NAME.pts",
+    {"train": (3148,), "test": (554, 135, 689, 600)},  # common, challenge, full; private (Sagonas et al.)
+    "the photographs of 300-W are for non-commercial research only",
+)
+TEST_FOLDERS = {"testset", "ibug", "01_indoor", "02_outdoor"}
+
+
+class W300Source(PhotoSource):
     """All annotated images below some folders, in the order of their paths.
 
     Args:
         folders: searched recursively; mirrored copies (`*_mirror.*`) are left out.
-        split: all, or by the benchmark's folders: test is whatever lies in a `testset` or `ibug`
-            folder (Sagonas et al. 2013: HELEN and LFPW test sets, IBUG), train the rest.
+        split: all, or by the benchmark's folders: test is whatever lies in a `testset`, `ibug`,
+            `01_Indoor` or `02_Outdoor` folder (Sagonas et al. 2013, 2016: HELEN and LFPW test sets, IBUG,
+            the private set), train the rest.
     Raises:
-        DatasetError: no annotated image of that split.
+        CheckError: no annotated image of that split (E101), points without an image (E102).
     """
 
-    name = "300w"
-    classes = ()
-    flip_classes = np.arange(256, dtype=np.uint8)
-    has_points, has_depth = True, False
-    crop_source = "box of the annotated landmarks"
-    crop_scale = CROP_SCALE
+    benchmark = W300
+    has_points = True
 
-    def __init__(self, folders: Sequence[Path], split: str = "all"):
-        self.items: list[tuple[Path, Path, str]] = []
+    def __init__(self, folders: Sequence[Path], split: Split = "all"):
+        candidates: list[tuple[Path, Path, str]] = []
         for folder in folders:
-            if not Path(folder).is_dir():
-                raise DatasetError("no such folder", where=str(folder))
-            found = sorted(p for p in Path(folder).rglob("*.pts") if not p.stem.endswith("_mirror"))
+            found = sorted(Path(folder).rglob("*.pts")) if Path(folder).is_dir() else []
+            found = [p for p in found if not p.stem.endswith("_mirror")]
             if not found:
-                raise DatasetError(
-                    "no .pts file below", where=str(folder), fix="expected NAME.pts beside NAME.jpg"
-                )
+                raise missing_tree(Path(folder), W300, "has no .pts file")
             if split != "all":
-                found = [p for p in found if (split == "test") == _is_test(p)]
+                found = [p for p in found if split == ("test" if _is_test(p) else "train")]
             if not found:
-                raise DatasetError(
-                    f"holds no photograph of the {split} split",
-                    where=str(folder),
-                    fix="see --data and --split",
-                )
-            self.items += [(_image_of(p), p, str(p.relative_to(folder).with_suffix(""))) for p in found]
-
-    def __len__(self) -> int:
-        return len(self.items)
+                raise missing_tree(Path(folder), W300, f"holds no photograph of the {split} split")
+            candidates += [(_image_of(p), p, p.relative_to(folder).with_suffix("").as_posix()) for p in found]
+        kept, unpaired = complete(candidates, W300)
+        super().__init__(kept, split, unpaired)
 
     def __getitem__(self, index: int) -> Sample:
         image, pts, name = self.items[index]
@@ -81,12 +77,13 @@ class W300Source:
 
 
 def _is_test(pts: Path) -> bool:
-    return not {"testset", "ibug"}.isdisjoint(part.lower() for part in pts.resolve().parts[:-1])
+    return not TEST_FOLDERS.isdisjoint(part.lower() for part in pts.resolve().parts[:-1])
 
 
 def _image_of(pts: Path) -> Path:
+    """The image beside the points; where there is none, the path it should have."""
     for suffix in IMAGE_SUFFIXES:
         for candidate in (pts.with_suffix(suffix), pts.with_suffix(suffix.upper())):
             if candidate.is_file():
                 return candidate
-    raise DatasetError("has no image beside it", where=str(pts), fix=f"expected {pts.stem}.jpg or .png")
+    return pts.with_suffix(".jpg")

@@ -1,9 +1,7 @@
-"""Score a model on an annotated data set, and write the table, the per-image list and the panels."""
+"""Score a model on an annotated data set; write tables, the per-image list, the curve and the panels."""
 
-import csv
-import json
+import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +9,10 @@ import numpy as np
 from synthforge.datasets import geometry
 from synthforge.datasets.sample import Sample, Source
 from synthforge.errors import DatasetError
-from synthforge.evaluation.metrics import (
-    POINT_SETS,
-    Confusion,
-    auc,
-    depth_errors,
-    failure_rate,
-    point_errors,
-)
+from synthforge.evaluation import segmentation_metrics as segmentation
+from synthforge.evaluation.curve import cumulative_curve
+from synthforge.evaluation.depth_metrics import ALIGNMENTS
+from synthforge.evaluation.landmark_metrics import NORMALISERS
 from synthforge.evaluation.panels import (
     PREDICTED,
     TRUE,
@@ -28,10 +22,12 @@ from synthforge.evaluation.panels import (
     grid,
     write_png,
 )
-from synthforge.evaluation.predictor import Labels, Predictor
+from synthforge.evaluation.predictor import Predictor
+from synthforge.evaluation.protocols import under_protocol
+from synthforge.evaluation.summary import EvaluateConfig, ImageScore, figures, score_image
+from synthforge.evaluation.tables import as_json, write_tables
 from synthforge.models.store import StoredModel
 
-AUC_THRESHOLDS = (0.08, 0.10)
 PANEL_SIDE = 256
 
 
@@ -42,126 +38,92 @@ def evaluate(
     flip: bool = False,
     panels: int = 12,
     track: Callable[[Iterable[int]], Iterable[int]] = iter,
+    config: EvaluateConfig | None = None,
 ) -> dict:
-    """Score `model` on every sample of `source`; writes scores.json, scores.md, per_image.csv, panels.png.
+    """Score `model` on every sample of `source`, one image in memory at a time.
+
+    Writes scores.json, scores.csv, scores.md, summary.md, per_image.csv, ced.svg (where there are points)
+    and panels.png.
 
     Args:
         flip: average with the mirrored crop.
         panels: samples in the picture: half of them the worst, half evenly spread.
         track: wraps the loop (a progress bar).
     Returns:
-        the scores, with the protocol they were measured under.
+        the scores, with the protocol they were measured under and their intervals.
     """
+    config = config or EvaluateConfig()
     if len(source) == 0:
         raise DatasetError("holds no sample", where=source.name)
-    predict = Predictor(model, source.crop_scale, source.classes, source.has_depth, flip)
-    confusion = Confusion(len(source.classes)) if source.classes else None
-    rows = []
+    source = under_protocol(source, config.protocol)
+    relative = source.relative_depth
+    predict = Predictor(model, source.crop_scale, source.classes, source.has_depth or relative, flip)
+    alignments = _alignments(model, relative)
+    scores: list[ImageScore] = []
     for i in track(range(len(source))):
         sample = source[i]
-        rows.append(_score(sample, predict(sample), confusion))
-    scores = {
-        "protocol": {
-            "data": source.name,
-            "images": len(rows),
-            "crop": f"{source.crop_source}, square, x{source.crop_scale:g}",
-            "normaliser": "outer eye corners" if source.has_points else None,
-            "flip_averaging": flip,
-            "resolution": "original image" + (", inside the crop" if source.has_depth else ""),
-        },
-        **_summary(rows, source, confusion, model.net.config.depth_target),
+        labels = predict(sample)
+        scores.append(score_image(sample, labels, source, config.normaliser, alignments))
+    found = figures(scores, source, config)
+    result = {
+        "protocol": _protocol(source, scores, flip, config),
+        **as_json(found),
+        **_absent(scores, source),
     }
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "scores.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
-    (out / "scores.md").write_text(table(scores) + "\n", encoding="utf-8")
-    with open(out / "per_image.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    rows = [s.row() for s in scores]
+    write_tables(out, result, found, rows)
+    if source.has_points:
+        errors = {n: np.array([r[f"nme_{n}"] for r in rows]) for n in ("51", "68")}
+        (out / "ced.svg").write_text(cumulative_curve(errors, result["protocol"]["normaliser"]), "utf-8")
     if panels:
         write_panels(out / "panels.png", source, predict, _choose(rows, panels))
-    return scores
-
-
-def _score(sample: Sample, labels: Labels, confusion: Confusion | None) -> dict:
-    row: dict[str, str | float] = {"name": sample.name}
-    if sample.points is not None:
-        errors, normaliser = point_errors(labels.points, sample.points)
-        row["normaliser_px"] = round(normaliser, 3)
-        for name, group in POINT_SETS.items():
-            row[f"nme_{name}"] = round(100 * float(errors[list(group)].mean()), 4)
-    if sample.target is not None and confusion is not None and labels.probability is not None:
-        ids, target = labels.probability.argmax(0), sample.target
-        if labels.depth is not None:  # a rendered scene goes on beyond the crop, a portrait does not
-            target = np.where(np.isfinite(labels.depth), target, np.uint8(255))
-        confusion.add(target, ids)
-        row["pixel_accuracy"] = round(100 * float((ids == target)[target != 255].mean()), 4)
-    if sample.depth is not None and labels.depth is not None:
-        mask = np.isfinite(sample.depth) & np.isfinite(labels.depth)
-        errors_mm = asdict(depth_errors(labels.depth, sample.depth, mask))
-        row |= {f"depth_{k}_mm": round(v, 3) for k, v in errors_mm.items()}
-    return row
-
-
-def _summary(rows: list[dict], source: Source, confusion: Confusion | None, depth_target: str) -> dict:
-    result = {}
-    if source.has_points:
-        result["nme"] = {name: float(np.mean([r[f"nme_{name}"] for r in rows])) for name in POINT_SETS}
-        result["nme_median"] = {n: float(np.median([r[f"nme_{n}"] for r in rows])) for n in ("51", "68")}
-        for tau in AUC_THRESHOLDS:
-            for name in ("51", "68"):
-                errors = np.array([r[f"nme_{name}"] for r in rows]) / 100
-                result.setdefault(f"auc@{100 * tau:.0f}", {})[name] = 100 * auc(errors, tau)
-                result.setdefault(f"fr@{100 * tau:.0f}", {})[name] = 100 * failure_rate(errors, tau)
-    if confusion is not None:
-        names = [c.name for c in source.classes]
-        f1, iou = confusion.f1(), confusion.iou()
-        result["f1"] = {n: None if np.isnan(v) else 100 * float(v) for n, v in zip(names, f1, strict=True)}
-        result["f1_mean_foreground"] = 100 * float(np.nanmean(f1[1:]))
-        result["miou"] = 100 * float(np.nanmean(iou))
-        result["miou_foreground"] = 100 * float(np.nanmean(iou[1:]))
-        result["absent_classes"] = [n for n, v in zip(names, f1, strict=True) if np.isnan(v)]
-    if source.has_depth:
-        # A network that predicts relative depth has no absolute error to speak of.
-        for key in ("absolute", "shift", "scale_shift")[depth_target == "relative" :]:
-            result.setdefault("depth_mm", {})[key] = float(np.mean([r[f"depth_{key}_mm"] for r in rows]))
     return result
 
 
-def table(scores: dict) -> str:
-    """The scores as Markdown, protocol first."""
-    protocol = scores["protocol"]
-    lines = [
-        f"{protocol['images']} images of {protocol['data']}; crop: {protocol['crop']}"
-        + (f"; NME in % of the distance of the {protocol['normaliser']}" if protocol["normaliser"] else "")
-        + ("; averaged with the mirrored crop" if protocol["flip_averaging"] else ""),
-        "",
-        "| metric | value |",
-        "|---|---|",
-    ]
-    for name, value in scores.get("nme", {}).items():
-        lines.append(f"| NME {name} | {value:.2f} |")
-    for key in scores:
-        if key.startswith(("auc@", "fr@")):
-            lines += [f"| {key.upper()} % ({n} points) | {v:.2f} |" for n, v in scores[key].items()]
-    for name, value in scores.get("f1", {}).items():
-        lines.append(f"| F1 {name} | {'absent' if value is None else f'{value:.2f}'} |")
-    for key, text in (
-        ("f1_mean_foreground", "F1 mean without background"),
-        ("miou", "mIoU with background"),
-        ("miou_foreground", "mIoU without background"),
-    ):
-        if key in scores:
-            lines.append(f"| {text} | {scores[key]:.2f} |")
-    for name, value in scores.get("depth_mm", {}).items():
-        lines.append(f"| depth error, {name.replace('_', ' and ')} (mm) | {value:.2f} |")
-    return "\n".join(lines)
+def _alignments(model: StoredModel, relative_truth: bool) -> tuple[str, ...]:
+    """A relative prediction has no absolute error to speak of, a relative truth no unit either."""
+    if relative_truth:
+        return ()
+    relative = model.net.config.depth_target == "relative"
+    return tuple(a for a in ALIGNMENTS if not (relative and a in ("absolute", "scale")))
+
+
+def _protocol(source: Source, scores: list[ImageScore], flip: bool, config: EvaluateConfig) -> dict:
+    missed = [s.name for s in scores if s.errors is not None and np.isinf(s.errors).any()]
+    return {
+        "name": config.protocol,
+        "data": source.name,
+        "images": len(scores),
+        "names_sha256": hashlib.sha256("\n".join(s.name for s in scores).encode()).hexdigest(),
+        "crop": f"{source.crop_source}, square, x{source.crop_scale:g}",
+        "normaliser": NORMALISERS[config.normaliser][1] if source.has_points else None,
+        "points_missing_in": missed,
+        "flip_averaging": flip,
+        "resolution": ("original image" if config.protocol == "standard" else "the crop")
+        + (", inside the crop" if source.has_depth else ""),
+        "resamples": config.resamples,
+        "seed": config.seed,
+    }
+
+
+def _absent(scores: list[ImageScore], source: Source) -> dict:
+    """Classes that are nowhere (left out of means), and those predicted though never true (F1 is 0)."""
+    if not source.classes:
+        return {}
+    total = sum(s.matrix.astype(np.int64) for s in scores if s.matrix is not None)
+    counts = segmentation.group_counts(total[None], [[i] for i in range(len(total))])[0]
+    names = [c.name for c in source.classes]
+    return {
+        "absent_classes": [n for n, c in zip(names, counts, strict=True) if not c.any()],
+        "never_true_classes": [n for n, c in zip(names, counts, strict=True) if c.any() and not c[1]],
+    }
 
 
 def _choose(rows: list[dict], count: int) -> list[int]:
     """Indices for the panel: the worst ones, then some evenly spread."""
-    key = "nme_51" if "nme_51" in rows[0] else "pixel_accuracy"
-    order = np.argsort([(-r[key] if key == "nme_51" else r[key]) for r in rows], kind="stable")
+    kinds = ("nme_51", "pixel_accuracy", "depth_mm_scale_shift", "depth_ssi")
+    key = next(k for k in kinds if any(k in row for row in rows))
+    order = np.argsort([(1 if key == "pixel_accuracy" else -1) * r.get(key, 0) for r in rows], kind="stable")
     worst = [int(i) for i in order[: count // 2]]
     rest = [i for i in range(len(rows)) if i not in worst]
     spread = np.linspace(0, len(rest) - 1, min(count - len(worst), len(rest))).round().astype(int)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from synthforge.config import to_dict
 from synthforge.conventions import CLASS_ID
+from synthforge.datasets.photos import PhotoSource
 from synthforge.datasets.sample import CachedSource, Source
 from synthforge.datasets.shards import OUR_CLASSES
 from synthforge.datasets.views import AugmentConfig, Views, augmentation, train_loader
@@ -129,6 +130,7 @@ def label_finetune(
         "features": features if method == "lf" else None,
         "target": source.name,
         "photographs": len(chosen),
+        "data_licence": source.benchmark.licence if isinstance(source, PhotoSource) else "",
         "steps": steps,
         "minutes": round((time.monotonic() - began) / 60, 2),
         "ridge_penalty": penalty,

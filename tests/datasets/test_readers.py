@@ -9,6 +9,7 @@ from synthforge.conventions import CLASS_ID
 from synthforge.datasets.custom import CustomLayout, CustomSource
 from synthforge.datasets.lapa import LAPA_CLASSES, LapaSource
 from synthforge.datasets.open import open_source
+from synthforge.datasets.validate import survey
 from synthforge.datasets.w300 import W300Source, read_pts
 from synthforge.errors import ConfigError, DatasetError
 from tests.helpers.shared import shared_path
@@ -45,7 +46,7 @@ def test_300w_is_read_in_order_without_mirrored_copies(tmp_path):
     assert [source[i].name for i in range(len(source))] == ["a/1", "b/2"]
     assert source[0].rgb[0, 0].tolist() == [30, 20, 10]
     (tmp_path / "a/1.png").unlink()
-    with pytest.raises(DatasetError, match="no image beside"):
+    with pytest.raises(DatasetError, match="E102"):
         W300Source([tmp_path])
 
 
@@ -118,7 +119,7 @@ def test_custom_errors_name_what_is_wrong(custom):
     wrong = [{"id": 0, "name": "x", "from": ["nostril"]}]
     with pytest.raises(ConfigError, match="nostril"):
         load(folder, layout | {"classes": wrong})
-    with pytest.raises(DatasetError, match="holds class 1"):
+    with pytest.raises(DatasetError, match="holds unknown ids 1"):
         load(folder, layout | {"classes": layout["classes"][:1], "crop": {}})[0]
     with pytest.raises(DatasetError, match="test person 'z'"):
         load(folder, layout | {"test_persons": ["z"]})
@@ -142,6 +143,12 @@ def test_real_photographs_have_their_eyes_on_the_right_sides():
     for i in range(5):
         points = source[i].points
         assert points[36:42, 0].mean() < points[42:48, 0].mean()  # the subject's right eye, image left
+
+
+def test_the_side_check_finds_every_real_frontal_face_right():
+    records = survey(W300Source([shared_path("real_dev/300W/helen/testset")])).records
+    votes = [r.sides["landmarks"] for r in records if r.sides]
+    assert len(votes) > 20 and all(votes)
 
 
 def test_300w_never_trains_on_its_test_folders():

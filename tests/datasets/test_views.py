@@ -1,6 +1,7 @@
 """Views are a function of (seed, number) alone, and their labels agree with their pixels."""
 
 import numpy as np
+import pytest
 import torch
 
 from synthforge.datasets.sample import Sample
@@ -14,6 +15,7 @@ class Faces:
     """Left half red, right half green; classes 2 (subject's left brow) on the right half, 3 else."""
 
     name, classes, has_points, has_depth = "faces", (), True, True
+    relative_depth = False
     flip_classes = np.arange(256, dtype=np.uint8)
     flip_classes[[2, 3]] = [3, 2]
     crop_source, crop_scale = "box", 1.0
@@ -89,3 +91,14 @@ def test_shards_are_read_with_the_contour_for_jaw(tmp_path):
     np.testing.assert_array_equal(fixed[1].points, data["landmarks_2d"].astype(float))
     np.testing.assert_array_equal(contour[1].target, data["segmentation"])
     np.testing.assert_array_equal(contour[1].depth, data["depth"])
+
+
+@pytest.mark.parametrize("side", [1000.0, 9.0])
+def test_the_camera_of_a_shard_follows_its_image(tmp_path, side):
+    run(FakeSource(), FakeConfig(), tmp_path / "d", 3, workers=0)
+    source = ShardSource(tmp_path / "d", "fixed")
+    for i in range(3):
+        sample = source[i].reduced(side)
+        points = source.reader.read(i, ["landmarks_3d"])["landmarks_3d"]
+        projected = points @ sample.intrinsics.T
+        np.testing.assert_allclose(projected[:, :2] / projected[:, 2:], sample.points, atol=1e-3)

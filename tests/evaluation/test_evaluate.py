@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -16,7 +18,9 @@ from synthforge.datasets.sample import Sample
 from synthforge.datasets.shards import OUR_CLASSES
 from synthforge.errors import DatasetError
 from synthforge.evaluation.evaluate import evaluate
+from synthforge.evaluation.landmark_metrics import NORMALISERS
 from synthforge.evaluation.predictor import Predictor, class_table
+from synthforge.evaluation.summary import EvaluateConfig
 from synthforge.models.multitask import Prediction
 from synthforge.models.store import StoredModel
 
@@ -62,6 +66,7 @@ class Drawn:
 
     name, classes, flip_classes = "drawn", OUR_CLASSES, CLASS_FLIP
     has_points = has_depth = True
+    relative_depth = False
     crop_source, crop_scale = "drawn box", 1.2
 
     def __len__(self):
@@ -91,7 +96,7 @@ def test_an_oracle_scores_full_marks(tmp_path, flip):
     assert json.loads((tmp_path / "scores.json").read_text()) == scores
     rows = list(csv.DictReader((tmp_path / "per_image.csv").open()))
     assert [r["name"] for r in rows] == ["n0", "n1", "n2"]
-    assert "NME 51" in (tmp_path / "scores.md").read_text()
+    assert "| 51 | 0.00 [0.00, 0.00] |" in (tmp_path / "scores.md").read_text()
     assert cv2.imread(str(tmp_path / "panels.png")).shape[1] % 256 == 0
 
 
@@ -104,6 +109,105 @@ def test_an_error_of_known_size_is_reported_as_such(tmp_path):
     image_pixels = np.sqrt(2) * 1.2 * 80 / SIZE
     eyes = [np.linalg.norm(source[i].points[36] - source[i].points[45]) for i in range(3)]
     assert scores["nme"]["51"] == pytest.approx(100 * np.mean(image_pixels / np.array(eyes)), rel=1e-3)
+
+
+def stored(net) -> StoredModel:
+    return StoredModel(net.eval(), {"classes": [{"name": n} for n in CLASS_NAMES]})
+
+
+def test_every_table_says_the_normaliser_the_crop_and_the_protocol(tmp_path):
+    source = Drawn()
+    for name, (_, words) in NORMALISERS.items():
+        config = EvaluateConfig(normaliser=name, thresholds=(7.0,), resamples=20)
+        scores = evaluate(stored(Oracle(source)), source, tmp_path / name, panels=0, config=config)
+        text = (tmp_path / name / "scores.md").read_text()
+        assert f"in % of: {words}" in text and "AUC@7" in text and "protocol: standard" in text
+        titles = re.findall(r"\*\*(.*)\*\*", text)
+        assert len(titles) == 4 and all("crop: drawn box, square, x1.2" in t for t in titles)
+        rows = list(csv.DictReader((tmp_path / name / "scores.csv").open()))
+        assert {(r["normaliser"], r["crop"], r["protocol"]) for r in rows} == {
+            (words, "drawn box, square, x1.2", "standard")
+        }
+        flat = {(r["metric"], r["part"]): r["value"] for r in rows}
+        assert float(flat["fr@7", "51"]) == scores["fr@7"]["51"]
+
+
+def test_intervals_hold_the_figures_and_come_from_the_seed(tmp_path):
+    source = Drawn()
+    oracle = Oracle(source)
+    oracle.offset = 1 / SIZE
+
+    def run(name: str, **how) -> dict:
+        config = EvaluateConfig(**{"resamples": 300, **how})
+        return evaluate(stored(oracle), source, tmp_path / name, panels=0, config=config)
+
+    first, again = run("a"), run("b")
+    files = ("scores.json", "scores.csv", "scores.md", "per_image.csv", "ced.svg")
+    assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)
+    assert first == again
+    per_image = [float(r["nme_51"]) for r in csv.DictReader((tmp_path / "a" / "per_image.csv").open())]
+    low, high = first["ci95"]["nme"]["51"]
+    assert min(per_image) - 1e-4 <= low < first["nme"]["51"] < high <= max(per_image) + 1e-4
+    for group in ("f1", "pck@5", "depth_mm"):
+        for part, (low, high) in first["ci95"][group].items():
+            assert low <= first[group][part] <= high
+    assert run("c", resamples=0)["ci95"] == {}
+
+
+def test_per_image_mean_and_set_figures_differ_as_defined(tmp_path):
+    source = Drawn()
+    scores = evaluate(stored(Oracle(source)), source, tmp_path, panels=0)
+    predict = Predictor(stored(Oracle(source)), 1.2, OUR_CLASSES, depth=True)
+    hits, total, each = np.zeros(21), np.zeros(21), []
+    for i in range(3):
+        labels = predict(source[i])
+        known = np.isfinite(labels.depth)
+        true, ids = source[i].target[known], labels.probability.argmax(0)[known]
+        h = np.array([((true == c) & (ids == c)).sum() for c in range(21)], float)
+        n = np.array([(true == c).sum() + (ids == c).sum() for c in range(21)], float)
+        each.append(np.where(n > 0, 2 * h / np.maximum(n, 1), np.nan))
+        hits, total = hits + h, total + n
+    present = total > 0
+    names = [n for n, p in zip(CLASS_NAMES, present, strict=True) if p]
+    want = dict(zip(names, 200 * hits[present] / total[present], strict=True))
+    assert {n: scores["f1"][n] for n in names} == pytest.approx(want)
+    want = dict(zip(names, 100 * np.nanmean(np.array(each)[:, present], axis=0), strict=True))
+    assert {n: scores["f1_per_image"][n] for n in names} == pytest.approx(want)
+    assert scores["absent_classes"] == [n for n in CLASS_NAMES if n not in names]
+
+
+def test_a_relative_prediction_has_no_absolute_error(tmp_path):
+    source = Drawn()
+    net = Oracle(source)
+    net.config = SimpleNamespace(input_size=SIZE, depth_target="relative")
+    scores = evaluate(stored(net), source, tmp_path, panels=0)
+    assert set(scores["depth_mm"]) == set(scores["depth_absrel"]) == {"shift", "scale_shift"}
+    source.has_depth, source.relative_depth = False, True  # nor has anything against a relative truth
+    scores = evaluate(stored(net), source, tmp_path, panels=2)
+    assert "depth_mm" not in scores and scores["depth_order"] > 0.9
+
+
+class Tilted(Drawn):
+    """A slanted wall in front of a known camera."""
+
+    def __getitem__(self, index):
+        s = super().__getitem__(index)
+        intrinsics = np.array([[150.0, 0, 60], [0, 150, 45], [0, 0, 1]])
+        depth = (0.7 + 0.001 * np.arange(120, dtype=np.float32))[None].repeat(90, 0)
+        return replace(s, depth=depth, intrinsics=intrinsics)
+
+
+@pytest.mark.parametrize("protocol", ["standard", "synthforge"])
+def test_normals_are_scored_where_the_camera_is_known(tmp_path, protocol):
+    source = Tilted()
+    from synthforge.evaluation.protocols import under_protocol
+
+    net = Oracle(under_protocol(source, protocol))
+    config = EvaluateConfig(protocol=protocol, resamples=50)
+    scores = evaluate(stored(net), source, tmp_path, panels=0, config=config)
+    assert scores["normals_median_deg"]["scale_shift"] < 2
+    assert scores["normals_within_30"]["scale_shift"] > 95
+    assert scores["nme"]["68"] < 0.01 and scores["protocol"]["name"] == protocol
 
 
 def test_our_classes_are_merged_into_the_wanted_ones():

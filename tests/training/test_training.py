@@ -94,6 +94,7 @@ class Spots:
     """A bright spot in the dark; all points lie around it, and class 1 is where it is."""
 
     name, has_points, has_depth = "spots", True, False
+    relative_depth = False
     classes = (TargetClass(0, "rest", ("background",)), TargetClass(1, "spot", ("skin", "nose")))
     flip_classes = np.arange(256, dtype=np.uint8)
     crop_source, crop_scale = "image", 1.0

@@ -1,0 +1,36 @@
+"""`synthforge dataset check`."""
+
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def dataset() -> None:
+    """Look into a data set of photographs."""
+
+
+@dataset.command()
+@click.option("--layout", required=True, help="300w, lapa, celebamask, ..., or a custom layout's YAML.")
+@click.option(
+    "--data",
+    "folders",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of annotated images; may be repeated.",
+)
+@click.option("--split", type=click.Choice(["train", "val", "test", "all"]), default="all", show_default=True)
+@click.option("--samples", default=500, show_default=True, help="Photographs read per split; 0: all.")
+@click.option("--model", type=click.Path(path_type=Path), help="Also check that this model fits the data.")
+@click.option("--leak-check", is_flag=True, help="Photographs in two splits or sets (E110) are an error.")
+def check(
+    layout: str, folders: tuple[Path, ...], split: str, samples: int, model: Path | None, leak_check: bool
+) -> None:
+    """Check a data set before training on it: one line for each of E101 to E114, fails on an error."""
+    from synthforge.datasets.check import check_data, read_card
+
+    card = read_card(model) if model else None
+    report = check_data(layout, folders, split, samples, card, leak_check)
+    click.echo(report.table())
+    report.require_good()

@@ -1,0 +1,21 @@
+"""`synthforge export-model`."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder.  [RUN/export]")
+@click.option("--onnx", is_flag=True, help="Write ONNX too, checked against the network.")
+@click.option("--license", "licence", default="not stated", show_default=True, help="Line of the model card.")
+def export_model(run: Path, out: Path | None, onnx: bool, licence: str) -> None:
+    """Store the model of RUN for use elsewhere: safetensors, JSON, a model card, and ONNX."""
+    from synthforge.models.export import export
+
+    out = out or run / "export"
+    difference = export(run, out, onnx, licence)
+    if difference is not None:
+        click.echo(f"ONNX agrees with the network to {difference:.1e} on random crops")
+    click.echo(f"model: {out}; next: synthforge predict IMAGE --model {out}")

@@ -1,0 +1,60 @@
+"""`synthforge predict`."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--model",
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Run folder, or its model file.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("out/predictions"),
+    show_default=True,
+    help="Folder.",
+)
+@click.option(
+    "--boxes",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Face boxes (CSV or JSON, docs/predict.md) in place of the detector.",
+)
+@click.option("--all-faces", is_flag=True, help="Every face the detector finds, not the largest alone.")
+@click.option("--overlay/--no-overlay", default=True, show_default=True, help="Draw pictures and videos.")
+@click.option("--npy", is_flag=True, help="Store depth as float32 NPY too.")
+@click.option("--batch", type=click.IntRange(1), default=8, show_default=True, help="Pictures at a time.")
+def predict(
+    paths: tuple[Path, ...],
+    model: Path,
+    out: Path,
+    boxes: Path | None,
+    all_faces: bool,
+    overlay: bool,
+    npy: bool,
+    batch: int,
+) -> None:
+    """Run a model on images, folders of them, and videos.
+
+    Writes landmarks, classes and depth of each face in pixels of the picture.
+    """
+    import torch
+    from tqdm import tqdm
+
+    from synthforge.models.store import load_model
+    from synthforge.prediction.boxes import Detector, GivenBoxes
+    from synthforge.prediction.predict import predict as run
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    stored = load_model(model.parent if model.is_file() else model, device)
+    find = GivenBoxes(boxes) if boxes else Detector(all_faces)
+    summary = run(
+        stored, paths, out, find, overlay, npy, batch, lambda row, n: tqdm(row, total=n, unit="picture")
+    )
+    click.echo(summary.text())
+    click.echo(f"results: {out}/predictions.json")

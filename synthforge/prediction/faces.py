@@ -1,0 +1,125 @@
+"""A stored model on boxed faces: crops in batches, labels in the picture's own pixels out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from synthforge.datasets import geometry
+from synthforge.datasets.sample import CROP_SCALE, points_box
+from synthforge.models.multitask import TASKS, Prediction, normalise
+from synthforge.models.store import StoredModel
+from synthforge.prediction.boxes import Box
+
+CHUNK = 32  # crops that go through the network together
+
+
+@dataclass(frozen=True)
+class Face:
+    """Labels of one face.
+
+    `points` are pixels of the picture; `ids` (classes of the model) and `depth` (metres, NaN where the
+    class is background) cover the part of the picture that the crop shows, whose first pixel is
+    `corner` (x, y). `box` is what the crop was made from.
+    """
+
+    box: Box
+    points: Float[np.ndarray, "p 2"]
+    corner: tuple[int, int]
+    ids: UInt8[np.ndarray, "h w"]
+    depth: Float[np.ndarray, "h w"]
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the picture that `ids` and `depth` cover."""
+        (x, y), (h, w) = self.corner, self.ids.shape
+        return slice(y, y + h), slice(x, x + w)
+
+
+def crop_window(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Pixels x0, y0, x1, y1 of a picture of `size` (h, w) that the crop of `box` touches; may be empty."""
+    x0, y0, x1, y1 = box
+    half = CROP_SCALE * max(x1 - x0, y1 - y0) / 2
+    centre = np.array([x0 + x1, y0 + y1]) / 2
+    low = np.clip(np.floor(centre - half), 0, size[::-1]).astype(int)
+    high = np.clip(np.ceil(centre + half), 0, size[::-1]).astype(int)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+class FaceModel:
+    """Runs a stored model on faces.
+
+    Args:
+        model: from `load_model`.
+        refine: look once more, at the box of the points that the first look gives: a detector's boxes
+            are loose, and training's crops were made from landmarks.
+    """
+
+    def __init__(self, model: StoredModel, refine: bool):
+        self.net, self.refine, self.size = model.net, refine, model.net.config.input_size
+        self.device = next(model.net.parameters()).device
+
+    def __call__(self, rgb: Sequence[UInt8[np.ndarray, "_h _w 3"]], boxes: Sequence[Box]) -> list[Face]:
+        """The face in each box; box i lies in picture i (one picture may stand there many times)."""
+        faces = []
+        for start in range(0, len(boxes), CHUNK):
+            part = slice(start, start + CHUNK)
+            faces += self._chunk(rgb[part], boxes[part])
+        return faces
+
+    def _chunk(self, rgb: Sequence[np.ndarray], boxes: Sequence[Box]) -> list[Face]:
+        if self.refine:
+            first, matrices = self._look(rgb, boxes, ["points"])
+            seen = [self._points(first, i, m) for i, m in enumerate(matrices)]
+            boxes = [_tighter(box, points) for box, points in zip(boxes, seen, strict=True)]
+        answer, matrices = self._look(rgb, boxes, TASKS)
+        return [
+            self._face(answer, i, box, matrix, image.shape[:2])
+            for i, (box, matrix, image) in enumerate(zip(boxes, matrices, rgb, strict=True))
+        ]
+
+    @torch.no_grad()
+    def _look(self, rgb, boxes, tasks: Sequence[str]) -> tuple[Prediction, list[geometry.Affine]]:
+        matrices = [geometry.crop_matrix(box, self.size, CROP_SCALE) for box in boxes]
+        crops = [geometry.warp_rgb(image, m, self.size) for image, m in zip(rgb, matrices, strict=True)]
+        batch = torch.from_numpy(np.stack(crops).transpose(0, 3, 1, 2)).to(self.device)
+        return self.net(normalise(batch), tasks), matrices
+
+    def _points(self, answer: Prediction, i: int, matrix: geometry.Affine) -> np.ndarray:
+        fractions = answer.points[i].float().cpu().numpy().astype(float)
+        return geometry.warp_points(fractions * self.size, geometry.invert(matrix))
+
+    def _face(self, answer: Prediction, i: int, box: Box, matrix: geometry.Affine, size) -> Face:
+        x0, y0, x1, y1 = crop_window(box, size)
+        stride = self.net.label_stride
+        back = geometry.invert(matrix) @ np.diag([stride, stride, 1.0])
+        back[:, 2] -= x0, y0
+        p = answer.segmentation[i].float().softmax(0).cpu().numpy()
+        ids = most_probable(p, back, (y1 - y0, x1 - x0))
+        z = geometry.warp_image(answer.depth[i].float().cpu().numpy(), back, ids.shape, fill=np.nan)
+        depth = np.where(ids > 0, z, np.float32(np.nan))
+        return Face(box, self._points(answer, i, matrix), (x0, y0), ids, depth)
+
+
+def most_probable(
+    probability: Float[np.ndarray, "c y x"], matrix: geometry.Affine, size: tuple[int, int]
+) -> UInt8[np.ndarray, "h w"]:
+    """Class of the highest probability after warping, background (0) beyond the border.
+
+    One plane at a time: a photograph's worth of all planes would not fit small machines.
+    """
+    best, ids = np.full(size, -1.0, np.float32), np.zeros(size, np.uint8)
+    for c, plane in enumerate(probability):
+        p = geometry.warp_image(plane, matrix, size, fill=float(c == 0))
+        better = p > best
+        ids[better], best[better] = c, p[better]
+    return ids
+
+
+def _tighter(box: Box, points: np.ndarray) -> Box:
+    """Box of the points, unless they collapsed (nothing like a face was seen): then `box`."""
+    tight = points_box(points)
+    side = max(tight[2] - tight[0], tight[3] - tight[1])
+    return tight if side > 0.3 * max(box[2] - box[0], box[3] - box[1]) else box
