@@ -4,6 +4,7 @@ from synthforge.errors import ConfigError
 from synthforge.generators.eyes import IRIS
 from synthforge.generators.hair import COLORS, STYLES
 from synthforge.generators.light import SETTINGS
+from synthforge.generators.occluders import KINDS as OCCLUDERS
 from synthforge.scene.distributions import Distribution
 from synthforge.scene.sampling import check_range
 
@@ -24,6 +25,11 @@ ATTRIBUTES: dict[str, tuple[str, ...] | tuple[float, float]] = {
     "brow_thickness": (0.2, 2.5),
     "brow_density": (0.0, 1.0),
     "eyeglasses": ("none", "clear", "sunglasses"),
+    "headwear": ("none", "cap", "beanie", "brim", "hood", "headscarf"),
+    "facewear": ("none", "surgical_mask", "cloth_mask"),
+    "earrings": ("none", "stud", "hoop", "drop"),
+    "headphones": ("none", "over_ear"),
+    "occluder": OCCLUDERS,
     "light": tuple(SETTINGS),
     "exposure": (-3.0, 3.0),  # EV
     "white_balance": (-2.0, 2.0),

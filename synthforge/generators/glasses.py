@@ -5,13 +5,12 @@ from jaxtyping import Float
 
 from synthforge.conventions import CLASS_ID
 from synthforge.generators.color import hex_to_linear
-from synthforge.generators.worn import WornMesh
+from synthforge.generators.worn import WornMesh, tube
 from synthforge.heads.base import HeadModel
 
 _FRAMES = ("15130f", "2b1c12", "5a3a20", "8c8c90", "b08d4a", "2a3550", "6a1f28", "d8d4cc")
 _GLASS = ("0c0c0e", "1a120c", "0c1410")
 _WRAP = 2.0  # 1/m: a lens 5 cm off the middle stands 5 mm back
-_AROUND = 8  # corners of a tube
 _RIM_POINTS = 40
 
 
@@ -34,7 +33,7 @@ def spectacles(
 
     half = np.array([rng.uniform(0.024, 0.029), rng.uniform(0.018, 0.024)]) * (1.08 if dark else 1.0)
     outline = _outline(half, power=rng.uniform(2.0, 3.6))
-    tube = rng.uniform(0.0009, 0.0024) * (1.3 if dark else 1.0)
+    radius = rng.uniform(0.0009, 0.0024) * (1.3 if dark else 1.0)
     local = (vertices - root) @ to_face
     front = _clearance(local, eyes)
     middles = np.stack(
@@ -43,14 +42,14 @@ def spectacles(
     rims = [_bent(outline + middle, front) for middle in middles]
     hinges = _bent(middles + np.stack([np.sign(middles[:, 0]) * half[0], [0.45 * half[1]] * 2], -1), front)
 
-    pieces = [_tube(rim, tube, closed=True) for rim in rims]
+    pieces = [tube(rim, radius, closed=True) for rim in rims]
     for hinge, ear in zip(hinges, ears, strict=True):
-        wide = _half_width(local, hinge, ear) + 1.1 * tube
-        pieces.append(_tube(_temple(hinge, ear, wide), 1.1 * tube, closed=False))
+        wide = _half_width(local, hinge, ear) + 1.1 * radius
+        pieces.append(tube(_temple(hinge, ear, wide), 1.1 * radius, closed=False))
     span = np.linspace(-1, 1, 7)
     rise = middles[:, 1].mean() + 0.3 * half[1] + 0.003 * (1 - span**2)
     bridge = _bent(np.stack([span * (abs(middles[0, 0]) - half[0]), rise], -1), front)
-    pieces.append(_tube(bridge, 1.1 * tube, closed=False))
+    pieces.append(tube(bridge, 1.1 * radius, closed=False))
 
     frame, glass = (hex_to_linear(str(rng.choice(colors))) for colors in (_FRAMES, _GLASS))
     parts = [(pieces, frame)] + ([([_disc(rim) for rim in rims], glass)] if dark else [])
@@ -97,24 +96,6 @@ def _temple(hinge: np.ndarray, ear: np.ndarray, wide: float) -> np.ndarray:
 
 def _unit(v: np.ndarray) -> np.ndarray:
     return v / np.linalg.norm(v)
-
-
-def _tube(line: np.ndarray, radius: float, closed: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Round tube along a polyline: points, faces wound counter-clockwise from outside."""
-    along = np.roll(line, -1, 0) - np.roll(line, 1, 0) if closed else np.gradient(line, axis=0)
-    along /= np.linalg.norm(along, axis=1, keepdims=True)
-    helper = np.where(np.abs(along[:, 2:]) < 0.8, [0.0, 0.0, 1.0], [0.0, 1.0, 0.0])
-    u = np.cross(along, helper)
-    u /= np.linalg.norm(u, axis=1, keepdims=True)
-    v = np.cross(along, u)
-    a = np.arange(_AROUND) / _AROUND * 2 * np.pi
-    points = line[:, None] + radius * (np.cos(a)[:, None] * u[:, None] + np.sin(a)[:, None] * v[:, None])
-    n = len(line)
-    i, j = np.meshgrid(np.arange(n if closed else n - 1), np.arange(_AROUND), indexing="ij")
-    here, right = i * _AROUND + j, i * _AROUND + (j + 1) % _AROUND
-    ahead, across = (i + 1) % n * _AROUND + j, (i + 1) % n * _AROUND + (j + 1) % _AROUND
-    faces = np.concatenate([np.stack([here, right, across], -1), np.stack([here, across, ahead], -1)])
-    return points.reshape(-1, 3), faces.reshape(-1, 3)
 
 
 def _disc(rim: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,23 +4,23 @@ Borders and directions follow published hairline and beard maps as collected in 
 lengths are metres, angles radians. Every style is one row of `STYLES`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import ndimage
-from scipy.spatial.transform import Rotation
 
 from synthforge.conventions import CLASS_ID
 from synthforge.generators.clothes import clip_triangles
 from synthforge.generators.color import hex_to_linear
+from synthforge.generators.drape import CENTRE, PosedHead, Reach, outer_faces
 from synthforge.generators.worn import WornMesh
 from synthforge.heads.base import HeadModel
 from synthforge.render.interpolate import vertex_normals
 from synthforge.rng import sample_rng
 from synthforge.types import SceneParams
 
-CENTRE = np.array([0.0, 0.045, -0.010])  # middle of the braincase, head frame
 # sRGB middles of natural hair; dyed hair draws its hue.
 COLORS = {
     "black": "17120f", "dark_brown": "2c1d15", "brown": "4f3422", "blond": "a5835a", "red": "7a3a1d",
@@ -74,17 +74,27 @@ STYLES = {
 }
 
 
-def grow_hair(head: HeadModel, params: SceneParams, vertices: Float[np.ndarray, "v 3"]) -> list[WornMesh]:
+def grow_hair(
+    head: HeadModel,
+    params: SceneParams,
+    vertices: Float[np.ndarray, "v 3"],
+    covers: Sequence[Reach] = (),
+) -> list[WornMesh]:
     """Scalp hair and beard of one sample, world frame; nothing for the bald and shaven.
 
     Args:
         vertices: posed head, metres, world frame.
+        covers: what is worn over it (hat, mask); hair stays under them. A headscarf hides all of the
+            scalp's, a hood takes in what is long.
     """
     rng = sample_rng(params.seed, params.index, "hair")
-    grower = _Grower(head, params, vertices, rng)
+    grower = _Grower(head, params, vertices, rng, covers)
     worn = []
     style = STYLES.get(str(params.attributes.get("hair_style", "short")))
-    if style is not None:
+    headwear = str(params.attributes.get("headwear", "none"))
+    if style is not None and headwear == "hood":
+        style = replace(style, top=min(style.top, 0.05), sides=min(style.sides, 0.03), tail=False)
+    if style is not None and headwear != "headscarf":
         worn += grower.scalp(style)
     beard = str(params.attributes.get("facial_hair", "none"))
     if beard in _BEARDS:
@@ -154,31 +164,34 @@ def beard_density(canonical: Float[np.ndarray, "n 3"], kind: str) -> Float[np.nd
 class _Grower:
     """Geometry shared by scalp and beard of one sample."""
 
-    def __init__(self, head: HeadModel, params: SceneParams, vertices: np.ndarray, rng: np.random.Generator):
+    def __init__(
+        self,
+        head: HeadModel,
+        params: SceneParams,
+        vertices: np.ndarray,
+        rng: np.random.Generator,
+        covers: Sequence[Reach],
+    ):
         self.head, self.rng = head, rng
         self.vertices = vertices.astype(np.float64)
         self.normals = vertex_normals(vertices, head.faces).astype(np.float64)
-        neck = head.joint_names.index("neck")
-        self.turn = Rotation.from_rotvec(params.pose[neck]).as_matrix()
-        pivot = head.joints[neck].numpy() + np.tensordot(
-            params.shape, head.joint_shape_deltas[:, neck].numpy(), 1
-        )
-        self.pivot = pivot.astype(np.float64)
+        self.posed = PosedHead(head, params, vertices)
+        self.turn = self.posed.turn
+        self.covers = covers
         self.color = hair_color(params)
         self.camera_at = params.camera.cam2world[:3, 3].astype(np.float64)
-        skin_faces = np.flatnonzero(_bare_skin(head))
-        self.skin_faces = skin_faces[~_on_ears(head)[skin_faces]]
-        skin = np.unique(head.faces[skin_faces])
+        self.skin_faces = outer_faces(head, ears=False)
+        skin = np.unique(head.faces[outer_faces(head, ears=True)])
         # Two maps: seen from the braincase, the shoulders would hide the neck.
         self.head_radius = self._radius_map(skin[head.canonical[skin, 1] > -0.105])
         self.body_radius = self._radius_map(skin)
 
     def to_head(self, points: np.ndarray) -> np.ndarray:
         """World points before the head turned, relative to the middle of the braincase."""
-        return (points - self.pivot) @ self.turn + self.pivot - CENTRE
+        return self.posed.to_head(points) - CENTRE
 
     def to_world(self, points: np.ndarray) -> np.ndarray:
-        return (points + CENTRE - self.pivot) @ self.turn.T + self.pivot
+        return self.posed.to_world(points + CENTRE)
 
     def _radius_map(self, vertices: np.ndarray) -> np.ndarray:
         """Outermost of the vertices around the braincase's middle over (elevation, azimuth), m."""
@@ -233,7 +246,8 @@ class _Grower:
         paths = self._paths(style, at, normal, canonical, length, n_segments)
         width = 0.0021 if long else min(0.0013, 0.14 * style.top)
         width = width * np.clip(0.3 + above / 0.018, 0.3, 1)  # fine hair along the border
-        strands = self._ribbons(paths, width, self.color, CLASS_ID["hair"])
+        paths, shown = self._pressed(paths)
+        strands = self._ribbons(paths, width[shown], self.color, CLASS_ID["hair"])
         return [self._cap(style, height), strands]
 
     def _cap(self, style: Style, height: np.ndarray) -> WornMesh:
@@ -292,6 +306,28 @@ class _Grower:
         if style.curl:
             paths = paths + self._coils(style, paths, length, rng)
         return self.to_world(paths)
+
+    def _pressed(self, paths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """World paths pressed under what covers the head; which of them come out from it."""
+        hidden = np.zeros(paths.shape[:2], bool)
+        if not self.covers:
+            return paths, ~hidden.all(1)
+        points = self.posed.to_head(paths.reshape(-1, 3))
+        for cover in self.covers:
+            roof = cover.at(points)
+            away = points - cover.middle
+            r = np.maximum(np.linalg.norm(away, axis=1), 1e-6)
+            share = np.where(roof > 0, np.minimum(1, (roof - _UNDER) / r), 1)
+            points = cover.middle + away * share[:, None]
+            hidden |= (roof > 0).reshape(hidden.shape)
+        points = points.reshape(paths.shape)
+        # the first point outside stays near the last one under: no strand breaks through the rim
+        at = np.nonzero(hidden[:, :-1] & ~hidden[:, 1:])
+        inner, outer = (np.linalg.norm((points[at[0], at[1] + k] - CENTRE)[:, ::2], axis=1) for k in (0, 1))
+        share = np.minimum(1, (inner + 0.003) / np.maximum(outer, 1e-6))[:, None]
+        points[at[0], at[1] + 1, ::2] = CENTRE[::2] + share * (points[at[0], at[1] + 1, ::2] - CENTRE[::2])
+        shown = ~hidden.all(1)
+        return self.posed.to_world(points[shown]), shown
 
     def _combing(self, style: Style, canonical: np.ndarray, normal: np.ndarray) -> np.ndarray:
         """Direction along the scalp: from the parting to the sides, forward or back, down below."""
@@ -393,9 +429,8 @@ class _Grower:
             direction = _unit(direction + np.array([0, -0.25, 0]))
             q = q + (length / 4)[:, None] * direction
             path.append(q)
-        return self._ribbons(
-            self.to_world(np.stack(path, 1)), np.full(n, 0.0006), self.color * 0.9, CLASS_ID["facial_hair"]
-        )
+        paths, _ = self._pressed(self.to_world(np.stack(path, 1)))
+        return self._ribbons(paths, np.full(len(paths), 0.0006), self.color * 0.9, CLASS_ID["facial_hair"])
 
     def _ribbons(self, paths: np.ndarray, width: np.ndarray, color: np.ndarray, class_id: int) -> WornMesh:
         """Strips that face the camera, tapering to the tip; darker at the root, lighter at the tip."""
@@ -419,6 +454,7 @@ class _Grower:
 
 _BAND = np.array([0.0, 0.025, -0.108])  # where a pony tail is bound, from CENTRE
 _ROWS, _COLS = 64, 128
+_UNDER = 0.003  # m between the outside of a hat or mask and the hair it presses down
 
 
 def _map_cell(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -428,22 +464,6 @@ def _map_cell(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows = np.clip((elevation / np.pi + 0.5) * _ROWS, 0, _ROWS - 1e-6)
     cols = (np.arctan2(x, z) / (2 * np.pi) + 0.5) * _COLS
     return rows, np.clip(cols, 0, _COLS - 1e-6)
-
-
-def _bare_skin(head: HeadModel) -> np.ndarray:
-    """Triangles hair can grow on or lie against: the skin, not what is inside or the ears' folds."""
-    inner = ("eye", "teeth", "gum", "tongue", "mouth", "socket", "lash")
-    outside = np.array([not any(word in part.lower() for word in inner) for part in head.part_names])
-    return outside[head.face_part]
-
-
-def _on_ears(head: HeadModel) -> np.ndarray:
-    """Triangles whose middle the class map gives to an ear."""
-    size = head.class_map.shape[0]
-    u, v = head.uv[head.face_uvs].mean(1).T
-    cells = np.clip(np.stack([(1 - v) * size, u * size]).astype(int), 0, size - 1)
-    mapped = np.where(head.face_class == 255, head.class_map[tuple(cells)], head.face_class)
-    return np.isin(mapped, (CLASS_ID["left_ear"], CLASS_ID["right_ear"]))
 
 
 def _smooth_noise(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The embedded graphics renderer: rasterised surfaces, shaded per sample, averaged to pixels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,12 @@ from synthforge.generators.background import (
 )
 from synthforge.generators.clothes import dress
 from synthforge.generators.color import LUMINANCE
+from synthforge.generators.drape import PosedHead
 from synthforge.generators.eyes import eye_material, inner_shadow, mouth_material
+from synthforge.generators.facewear import put_on_mask
 from synthforge.generators.glasses import spectacles
 from synthforge.generators.hair import grow_hair
+from synthforge.generators.headwear import put_on_hat
 from synthforge.generators.light import (
     Lighting,
     env_radiance,
@@ -27,6 +30,7 @@ from synthforge.generators.light import (
     procedural_lighting,
 )
 from synthforge.generators.noise import bilinear
+from synthforge.generators.occluders import occlude
 from synthforge.generators.post import develop
 from synthforge.generators.shade import (
     Material,
@@ -40,6 +44,7 @@ from synthforge.generators.shade import (
 )
 from synthforge.generators.skin import SKIN_FIELDS, Look, beard_weight, skin_material, vertex_albedo
 from synthforge.generators.surface import EYE_PARTS, MOUTH_PARTS, HeadSurface, head_surface
+from synthforge.generators.trinkets import hang_earrings, put_on_headphones
 from synthforge.generators.worn import WornMesh, append_worn
 from synthforge.heads.base import HeadModel
 from synthforge.render.interpolate import interpolate, sample_classes, vertex_normals
@@ -52,7 +57,7 @@ _EXPOSED = {"day": 0.80, "evening": 0.55, "night": 0.38, "studio": 0.75, "indoor
 _KIND = (
     {name: "eye" for name in EYE_PARTS}
     | {name: "mouth" for name in MOUTH_PARTS}
-    | {"hair": "hair", "solid": "solid"}
+    | {kind: kind for kind in ("hair", "solid", "cloth", "knit", "metal", "flesh")}
 )
 _BALANCED = 0.65  # share of the light's tint that the camera takes away
 
@@ -88,11 +93,7 @@ class RasterGenerator:
             return sample_rng(params.seed, params.index, stream)
 
         surface = head_surface(head)
-        worn = [
-            *dress(head, surface, vertices, rng("clothes")),
-            *spectacles(head, vertices, str(attributes.get("eyeglasses", "none")), rng("eyeglasses")),
-            *grow_hair(head, params, vertices),
-        ]
+        worn = _put_on(head, surface, params, vertices)
         mesh = append_worn(head.mesh(vertices), worn)
         light = str(attributes.get("light", "day"))
         if self._environments:
@@ -122,6 +123,35 @@ class RasterGenerator:
         number = {k: float(attributes.get(k, 0.0)) for k in ("white_balance", "blur", "noise")}
         rgb = develop(image, **number, rng=rng("sensor"))
         return Render(rgb=rgb, mesh=mesh, n_head_faces=len(head.faces))
+
+
+def _put_on(
+    head: HeadModel, surface: HeadSurface, params: SceneParams, vertices: np.ndarray
+) -> list[WornMesh]:
+    """All that is worn, from the skin outwards; hair is grown last, under hats and masks."""
+
+    def rng(stream: str) -> np.random.Generator:
+        return sample_rng(params.seed, params.index, stream)
+
+    def word(attribute: str) -> str:
+        return str(params.attributes.get(attribute, "none"))
+
+    shirt = dress(head, surface, vertices, rng("clothes"))
+    posed = PosedHead(head, params, vertices, shirt)
+    hat = put_on_hat(posed, word("headwear"), word("hair_style"), rng("headwear"))
+    mask = put_on_mask(posed, word("facewear"), word("facial_hair"), rng("facewear"))
+    over = replace(posed, under=[*shirt, *hat.meshes])
+    phones = put_on_headphones(over, word("headphones"), rng("headphones"))
+    return [
+        *shirt,
+        *hat.meshes,
+        *mask.meshes,
+        *hang_earrings(posed, word("earrings"), rng("earrings")),
+        *phones.meshes,
+        *spectacles(head, vertices, word("eyeglasses"), rng("eyeglasses")),
+        *occlude(head, params, vertices, rng("occluder")),
+        *grow_hair(head, params, vertices, [*hat.covers, *mask.covers, *phones.covers]),
+    ]
 
 
 def _samples(
@@ -190,7 +220,7 @@ class _Scene:
         out = np.zeros((len(self.samples.where), 3), np.float32)
         chalk = np.ones((1, 3), np.float32)
         kinds = np.array([_KIND.get(name, "skin") for name in self.mesh.part_names])[self.samples.part]
-        for kind in ("skin", "eye", "mouth", "solid", "hair"):
+        for kind in ("skin", "eye", "mouth", "solid", "cloth", "knit", "metal", "flesh", "hair"):
             at = np.flatnonzero(kinds == kind)
             if not len(at):
                 continue
@@ -198,7 +228,8 @@ class _Scene:
             if kind == "hair":
                 out[at] = self._hair(samples, self.shadow[at])
                 continue
-            material = getattr(self, f"_{kind}")(samples, rng)
+            own = {"skin": self._skin, "eye": self._eye, "mouth": self._mouth}
+            material = own[kind](samples, rng) if kind in own else self._solid(samples, kind)
             out[at] = shade(material, samples.view, self.probe, self.shadow[at])
             if kind == "skin":
                 chalk = _illumination(material, samples.view, self.probe, self.shadow[at])
@@ -243,8 +274,9 @@ class _Scene:
             self.head, samples, self._rim_shadow("mouth", 0.0015, 0.0015)[samples.where], lip_front
         )
 
-    def _solid(self, samples: Samples, rng: np.random.Generator) -> Material:
-        return solid_material(samples, self._worn_values("albedo", samples))
+    def _solid(self, samples: Samples, kind: str) -> Material:
+        albedo, tangent = (self._worn_values(name, samples) for name in ("albedo", "tangent"))
+        return solid_material(samples, albedo, tangent, kind)
 
     def _hair(self, samples: Samples, shadow: np.ndarray) -> np.ndarray:
         albedo, tangent = (self._worn_values(name, samples) for name in ("albedo", "tangent"))

@@ -186,22 +186,50 @@ def _shade(albedo, normal, roughness, coat, specular, scatter, open_, view, shad
     return out
 
 
-def solid_material(samples: Samples, albedo: Float[np.ndarray, "n 3"]) -> Material:
-    """Cloth where the class says so, else smooth plastic."""
-    n = len(albedo)
-    cloth = samples.class_id == CLASS_ID["clothing"]
-    weave = noise(samples.canonical, 0.0016, np.zeros(3, np.float32))
-    folds = noise(samples.canonical, (0.012, 0.03, 0.012), np.zeros(3, np.float32))
-    ripple = np.where(cloth[:, None], 0.04 * weave[:, :3] + 0.07 * folds[:, :3], 0)
+_RIB, _STITCH = 0.0052, 0.0036  # m, knitwear
+# roughness, coat, specular
+_FINISH = {
+    "cloth": (0.8, 0.0, 0.02), "solid": (0.25, 0.7, 0.05), "metal": (0.22, 0.6, 0.35),
+    "flesh": (0.42, 0.1, 0.028),
+}  # fmt: skip
+
+
+def solid_material(
+    samples: Samples, albedo: Float[np.ndarray, "n 3"], across: Float[np.ndarray, "n 3"], kind: str
+) -> Material:
+    """What the `kind` of a `WornMesh` says, and cloth of all clothing; `across` the ribs of knitwear."""
+    n, normal = len(albedo), samples.normal
+    clothing = samples.class_id == CLASS_ID["clothing"] if kind == "solid" else kind in ("cloth", "knit")
+    cloth = np.broadcast_to(clothing, n)
+    if cloth.any():
+        still = np.zeros(3, np.float32)
+        weave = noise(samples.canonical, 0.0004, still)
+        folds = noise(samples.canonical, (0.006, 0.014, 0.006), still)
+        ripple = 0.025 * weave[:, :3] + 0.05 * folds[:, :3]
+        normal = normal + np.where(cloth[:, None], ripple, 0)
+        albedo = albedo * np.exp(np.where(cloth, 0.04 * weave[:, 3], 0))[:, None]
+    if kind == "knit":
+        shade, tilt = _knit(samples.canonical)
+        albedo, normal = albedo * shade[:, None], normal + tilt[:, None] * across
+    own, woven = (np.array(_FINISH.get(k, _FINISH["cloth"]))[:, None] for k in (kind, "cloth"))
+    finish = np.where(cloth, woven, own)
+    roughness, coat, specular = finish.astype(np.float32)
     return Material(
-        albedo=(albedo * np.exp(np.where(cloth, 0.08 * weave[:, 3], 0))[:, None]).astype(np.float32),
-        normal=unit(samples.normal + ripple),
-        roughness=np.where(cloth, 0.8, 0.25).astype(np.float32),
-        coat=np.where(cloth, 0.0, 0.7).astype(np.float32),
-        specular=np.where(cloth, 0.02, 0.05).astype(np.float32),
-        scatter=np.zeros(n, np.float32),
+        albedo=albedo.astype(np.float32),
+        normal=unit(normal),
+        roughness=roughness,
+        coat=coat,
+        specular=specular,
+        scatter=np.full(n, 0.8 if kind == "flesh" else 0.0, np.float32),
         open=np.full(n, 0.85, np.float32),
     )
+
+
+def _knit(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ribs with slanted stitches: factor of the albedo, tilt of the normal across the ribs."""
+    rib = 2 * np.pi * place[:, 0] / _RIB
+    stitch = np.cos(2 * np.pi * (place[:, 1] / _STITCH + 0.5 * np.abs(np.cos(rib / 2))))
+    return 0.80 + 0.22 * np.cos(rib) + 0.08 * stitch, -0.45 * np.sin(rib)
 
 
 def shade_hair(

@@ -8,13 +8,18 @@ from jaxtyping import Float, Int
 
 from synthforge.types import Mesh
 
+_AROUND = 8  # corners of a tube
+
 
 @dataclass(frozen=True)
 class WornMesh:
     """Triangles with their own colour and one semantic class.
 
-    `vertices` are metres in the world frame, `albedo` linear RGB in [0, 1]. `tangent` is the unit
-    direction along the fibre (root to tip), used where `kind` is "hair"; any value where "solid".
+    `vertices` are metres in the world frame, `albedo` linear RGB in [0, 1]. `kind` is what it is made
+    of: "hair", "cloth", "knit", "metal", "flesh" (hands) or "solid" (plastic). `tangent` is the unit
+    direction along the fibre (root to tip) of hair, across the ribs of knitwear; any value elsewhere.
+    `place` (m) is where the vertex lies in its cloth, across and along; without it, where it is in the
+    world.
     """
 
     vertices: Float[np.ndarray, "n 3"]
@@ -23,23 +28,25 @@ class WornMesh:
     albedo: Float[np.ndarray, "n 3"]
     tangent: Float[np.ndarray, "n 3"]
     kind: str
+    place: Float[np.ndarray, "n 3"] | None = None
 
 
 def append_worn(mesh: Mesh, worn: Sequence[WornMesh]) -> Mesh:
     """Mesh with worn triangles after its own: same faces first, in the same order.
 
-    Each worn mesh becomes one part named after its kind; its canonical place is where it is.
+    Each worn mesh becomes one part named after its kind; its canonical place is its `place`, or where it is.
     """
     if not worn:
         return mesh
     starts = len(mesh.vertices) + np.cumsum([0, *(len(w.vertices) for w in worn)])
     n_faces = [len(w.faces) for w in worn]
     new_faces = np.concatenate([w.faces + start for w, start in zip(worn, starts, strict=False)])
-    places = np.concatenate([w.vertices for w in worn]).astype(np.float32)
+    vertices = np.concatenate([w.vertices for w in worn]).astype(np.float32)
+    places = np.concatenate([w.vertices if w.place is None else w.place for w in worn]).astype(np.float32)
     parts = np.repeat(np.arange(len(worn)) + len(mesh.part_names), n_faces).astype(np.uint8)
     classes = np.repeat([w.class_id for w in worn], n_faces).astype(np.uint8)
     return Mesh(
-        vertices=np.concatenate([mesh.vertices, places]),
+        vertices=np.concatenate([mesh.vertices, vertices]),
         faces=np.concatenate([mesh.faces, new_faces.astype(mesh.faces.dtype)]),
         uv=mesh.uv,
         face_uvs=np.concatenate([mesh.face_uvs, np.zeros((len(new_faces), 3), mesh.face_uvs.dtype)]),
@@ -49,3 +56,31 @@ def append_worn(mesh: Mesh, worn: Sequence[WornMesh]) -> Mesh:
         part_names=(*mesh.part_names, *(w.kind for w in worn)),
         canonical=np.concatenate([mesh.canonical, places]),
     )
+
+
+def tube(
+    line: Float[np.ndarray, "n 3"], radius: float, closed: bool
+) -> tuple[Float[np.ndarray, "k 3"], Int[np.ndarray, "f 3"]]:
+    """Round tube along a polyline: points, faces wound counter-clockwise from outside."""
+    along = np.roll(line, -1, 0) - np.roll(line, 1, 0) if closed else np.gradient(line, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    helper = np.where(np.abs(along[:, 2:]) < 0.8, [0.0, 0.0, 1.0], [0.0, 1.0, 0.0])
+    u = np.cross(along, helper)
+    u /= np.linalg.norm(u, axis=1, keepdims=True)
+    v = np.cross(along, u)
+    a = np.arange(_AROUND) / _AROUND * 2 * np.pi
+    points = line[:, None] + radius * (np.cos(a)[:, None] * u[:, None] + np.sin(a)[:, None] * v[:, None])
+    n = len(line)
+    i, j = np.meshgrid(np.arange(n if closed else n - 1), np.arange(_AROUND), indexing="ij")
+    here, right = i * _AROUND + j, i * _AROUND + (j + 1) % _AROUND
+    ahead, across = (i + 1) % n * _AROUND + j, (i + 1) % n * _AROUND + (j + 1) % _AROUND
+    faces = np.concatenate([np.stack([here, right, across], -1), np.stack([here, across, ahead], -1)])
+    return points.reshape(-1, 3), faces.reshape(-1, 3)
+
+
+def lattice_faces(rows: int, columns: int, closed: bool = False) -> Int[np.ndarray, "f 3"]:
+    """Two triangles per cell, facing out where rows go down and columns to the subject's left."""
+    i, j = np.mgrid[0 : rows - 1, 0 : columns if closed else columns - 1]
+    here, right = i * columns + j, i * columns + (j + 1) % columns
+    below, across = here + columns, right + columns
+    return np.stack([here, below, across, here, across, right], -1).reshape(-1, 3)

@@ -106,7 +106,8 @@ def orbit_camera(
         size: height, width in pixels.
     """
     look_at = np.asarray(look_at)
-    return camera_at(look_at + distance * _direction(azimuth, elevation), look_at, roll, field_of_view, size)
+    centre = look_at + distance * orbit_direction(azimuth, elevation)
+    return camera_at(centre, look_at, roll, field_of_view, size)
 
 
 def eg3d_camera(
@@ -128,11 +129,12 @@ def eg3d_camera(
         jitter: metres, moves the pivot.
     """
     look_at = EG3D_PIVOT if jitter is None else EG3D_PIVOT + jitter
-    centre = EG3D_ORIGIN + radius * VOLUME_UNIT * _direction(azimuth, elevation)
+    centre = EG3D_ORIGIN + radius * VOLUME_UNIT * orbit_direction(azimuth, elevation)
     return camera_at(centre, look_at, roll, 2 * np.arctan(0.5 / eg3d_focal(field_of_view)), size)
 
 
-def _direction(azimuth: float, elevation: float) -> Float[np.ndarray, " 3"]:
+def orbit_direction(azimuth: float, elevation: float) -> Float[np.ndarray, " 3"]:
+    """Unit vector towards the camera; angles as of `orbit_camera`."""
     return np.array(
         [np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
     )

@@ -1,7 +1,8 @@
-"""The vocabulary of the scene files: constant, uniform, normal, truncated_normal, categorical, given.
+"""The vocabulary of the scene files: see `KINDS` below, and docs/distributions.md.
 
 In YAML a plain number or word is a constant; otherwise one key names the distribution:
 `{uniform: [-45, 45]}`, `{categorical: {day: 0.7, night: 0.3}}`,
+`{mixture: [{weight: 0.8, of: {normal: [0, 10]}}, {weight: 0.2, of: {uniform: [45, 90]}}]}`,
 `{given: {sex: {female: none, male: {categorical: {none: 0.6, full: 0.4}}}}}`.
 """
 
@@ -50,6 +51,8 @@ class Distribution:
         if self.kind == "given":
             name, cases = self.args
             return {"given": {name: {value: case.to_plain() for value, case in cases.items()}}}
+        if self.kind == "mixture":
+            return {"mixture": [{"weight": weight, "of": part.to_plain()} for weight, part in self.args]}
         if self.kind == "constant":
             return self.args
         return {self.kind: dict(self.args) if self.kind == "categorical" else list(self.args)}
@@ -73,6 +76,12 @@ class Distribution:
             case "categorical":
                 names, weights = list(self.args), np.array(list(self.args.values()), float)
                 return names[int(rng.choice(len(names), p=weights / weights.sum()))]
+            case "mixture":
+                weights, parts = (np.array([w for w, _ in self.args]), [part for _, part in self.args])
+                which = rng.choice(len(parts), size, p=weights / weights.sum())
+                if size is None:
+                    return parts[int(which)].sample(rng, drawn)
+                return np.choose(which, [part.sample(rng, drawn, size) for part in parts])
             case _:
                 name, cases = self.args
                 return cases[drawn[name]].sample(rng, drawn, size)
@@ -109,6 +118,9 @@ class Distribution:
                 return self.args[2], self.args[3]
             case "given":
                 ranges = [case.range for case in self.args[1].values()]
+                return min(r[0] for r in ranges), max(r[1] for r in ranges)
+            case "mixture":
+                ranges = [part.range for weight, part in self.args if weight > 0]
                 return min(r[0] for r in ranges), max(r[1] for r in ranges)
             case _:
                 return -math.inf, math.inf
@@ -166,6 +178,20 @@ def _categorical(args: Any, where: str) -> dict[str, float]:
     return weights
 
 
+def _mixture(args: Any, where: str) -> list[tuple[float, Distribution]]:
+    form = "[{weight: number, of: distribution}, ...]"
+    keys = {"weight", "of"}
+    if not isinstance(args, list) or not all(isinstance(a, dict) and set(a) == keys for a in args):
+        raise ConfigError(f"expected {form}, got {args!r}", where=where)
+    weights = _categorical({str(i): part["weight"] for i, part in enumerate(args)}, where).values()
+    parts = [Distribution.from_plain(part["of"], where) for part in args]
+    if any(part.values is not None for part in parts):
+        raise ConfigError("mixes numbers only", where=where, fix="use categorical for words")
+    if any(part.references for part in parts):
+        raise ConfigError("`given` cannot stand in a mixture", where=where, fix="put the mixture into it")
+    return list(zip(weights, parts, strict=True))
+
+
 def _given(args: Any, where: str) -> tuple[str, dict[str, Distribution]]:
     if not isinstance(args, dict) or len(args) != 1 or not isinstance(next(iter(args.values())), dict):
         raise ConfigError("expected {attribute: {value: distribution, ...}}", where=where)
@@ -184,6 +210,7 @@ KINDS = {
     "uniform": _uniform,
     "normal": _normal,
     "truncated_normal": _truncated_normal,
+    "mixture": _mixture,
     "categorical": _categorical,
     "given": _given,
 }

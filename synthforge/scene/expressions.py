@@ -88,6 +88,8 @@ EXPRESSIONS: dict[str, dict[str, tuple[float, float]]] = {
     "puff": {"cheekPuff": (0.3, 0.9), "mouthPress": (0.0, 0.3)},
     "smirk": {"mouthSmile_L": (0.2, 0.8), "mouthDimple_L": (0.0, 0.5), "browOuterUp_R": (0.0, 0.5)},
     "wink": {"eyeBlink_L": (0.9, 1.0), "cheekSquint_L": (0.2, 0.6), "mouthSmile_L": (0.1, 0.5)},
+    "eyes_closed": {"eyeBlink_L": (0.95, 1.0), "eyeBlink_R": (0.95, 1.0)},
+    "mouth_open": {"jawOpen": (0.4, 0.8)},
 }
 
 # Small movements any face may carry: largest weight of a half-normal draw.
@@ -99,11 +101,19 @@ _FIDGETS = {
 _ONE_SIDED = ("smirk", "wink")
 
 
-def draw_expression(name: str, names: tuple[str, ...], rng: np.random.Generator) -> np.ndarray:
-    """Weights (float32, in [0, 1]) for a head whose expressions are called `names`."""
+def draw_expression(
+    name: str, names: tuple[str, ...], rng: np.random.Generator, intensity: float | None = None
+) -> np.ndarray:
+    """Weights (float32, in [0, 1]) for a head whose expressions are called `names`.
+
+    Each weight is drawn from its range; given an `intensity`, it is that share of the range's upper end.
+    """
     weights = dict.fromkeys(names, 0.0)
     mirrored = name in _ONE_SIDED and rng.random() < 0.5
-    drawn = [(key, rng.uniform(*EXPRESSIONS[name][key])) for key in EXPRESSIONS[name]]
+    drawn = [
+        (key, rng.uniform(low, high) if intensity is None else intensity * high)
+        for key, (low, high) in EXPRESSIONS[name].items()
+    ]
     drawn += [(key, abs(rng.normal()) * most / 2) for key, most in _FIDGETS.items()]
     for key, weight in drawn:
         sides = [key] if key in weights or key[-2:] in ("_L", "_R") else [f"{key}_L", f"{key}_R"]

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from synthforge.errors import ConfigError
 from synthforge.heads.base import HeadModel
 from synthforge.rng import sample_rng
-from synthforge.scene.cameras import eg3d_camera, orbit_camera
+from synthforge.scene.cameras import camera_at, eg3d_camera, orbit_camera, orbit_direction
 from synthforge.scene.distributions import Distribution, Value
 from synthforge.scene.expressions import EXPRESSIONS, draw_expression
 from synthforge.types import Camera, SceneParams
@@ -51,7 +51,9 @@ def _check(name: str, distribution: Distribution, low: float, high: float) -> No
 @dataclass(frozen=True)
 class CameraConfig:
     """Orbit around the face; degrees and metres. Give `distance`, or `view_height`: the height of
-    the world seen at the face, from which and the field of view the distance follows.
+    the world seen at the face, from which and the field of view the distance follows. Azimuth and
+    elevation are seen from the shoulders, or `around: head` from the turned head: the angles at which
+    the face is then seen.
 
     `convention: eg3d` reads them as EG3D's camera label does, which Next3D and SynthForge use
     (`cameras.eg3d_camera`): distance in volume units of 0.4 m from the volume's origin.
@@ -65,6 +67,7 @@ class CameraConfig:
     view_height: Distribution | None = _d({"uniform": [0.26, 0.42]})
     look_at_jitter: Distribution = _d({"normal": [0, 0.012]})
     convention: Literal["metric", "eg3d"] = "metric"
+    around: Literal["shoulders", "head"] = "shoulders"
 
     def __post_init__(self) -> None:
         _check("azimuth_deg", self.azimuth_deg, -180, 180)
@@ -81,6 +84,8 @@ class CameraConfig:
         if self.convention == "eg3d" and self.distance is None:
             fix = "set distance: 2.7 and view_height: null"
             raise ConfigError("eg3d needs a distance", where="convention", fix=fix)
+        if self.convention == "eg3d" and self.around == "head":
+            raise ConfigError("eg3d's cameras do not follow the head", where="around")
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,8 @@ class SceneConfig:
 
     `shape` is drawn per coefficient, independently. `expression` is either numbers, drawn per
     coefficient (standard scores; heads with ARKit weights take `WEIGHT_PER_SCORE` of the positive
-    ones), or words: names of `scene.expressions.EXPRESSIONS`. `attributes` are drawn in the
+    ones), or words: names of `scene.expressions.EXPRESSIONS`, of `expression_intensity` (0 to 1; null: as
+    the words' own ranges have it). `attributes` are drawn in the
     order given, so that `given` may refer to earlier ones; `sex` and `age` also set the shape axes
     of those names where the head has them. Beyond the first `shape_axes` and `expression_axes`
     coefficients all are 0 (null: none is).
@@ -130,6 +136,7 @@ class SceneConfig:
 
     shape: Distribution = _d({"truncated_normal": [0, 1, -2.5, 2.5]})
     expression: Distribution = _d("neutral")
+    expression_intensity: Distribution | None = None
     camera: CameraConfig = field(default_factory=CameraConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
     attributes: dict[str, Distribution] = field(
@@ -159,6 +166,10 @@ class SceneConfig:
                 raise ConfigError(
                     f"unknown expression {name!r}", where="expression", fix=f"use: {', '.join(EXPRESSIONS)}"
                 )
+        if self.expression_intensity is not None:
+            if self.expression.values is None:
+                raise ConfigError("is for expressions by name", where="expression_intensity")
+            _check("expression_intensity", self.expression_intensity, 0, 1)
         seen: list[str] = []
         for name, distribution in self.attributes.items():
             self._check_given(name, distribution, seen)
@@ -212,6 +223,8 @@ class SceneSampler:
                 schema[name] = {"kind": "continuous", "range": bounds}
         if (names := self.config.expression.values) is not None:
             schema["expression"] = {"kind": "categorical", "values": names}
+            if self.config.expression_intensity is not None:
+                schema["expression_intensity"] = {"kind": "continuous", "range": [0.0, 1.0]}
         return schema
 
     def sample(self, seed: int, index: int, attempt: int = 0) -> SceneParams:
@@ -228,9 +241,8 @@ class SceneSampler:
         attributes = self._attributes(rng("attributes", one_person))
         shape = self._shape(rng("shape", one_person), attributes)
         latent = rng("latent", one_person).standard_normal(self.latent).astype(np.float32)
-        expression, word = self._expression(rng("expression", one_face))
-        if word is not None:
-            attributes["expression"] = word
+        expression, words = self._expression(rng("expression", one_face))
+        attributes |= words
         turn, jaw = self._head_turn(rng("pose", one_face))
         joints = self._joints + np.tensordot(shape, self._joint_deltas, 1)
         camera = self._camera(rng("camera"), turn, joints)
@@ -268,17 +280,22 @@ class SceneSampler:
             shape = shape + gain @ (np.array(list(wanted.values())) - shape[axes])
         return shape.astype(np.float32)
 
-    def _expression(self, rng: np.random.Generator) -> tuple[np.ndarray, str | None]:
+    def _expression(self, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, Value]]:
+        """Coefficients, and as attributes the word and the intensity they were drawn from."""
         if self.config.expression.values is not None:
-            word = self.config.expression.sample(rng, {})
-            return draw_expression(word, self.head.expression_names, rng), word
+            word, intensity = self.config.expression.sample(rng, {}), None
+            words: dict[str, Value] = {"expression": word}
+            if self.config.expression_intensity is not None:
+                intensity = self.config.expression_intensity.sample(rng, {}) if EXPRESSIONS[word] else 0.0
+                words["expression_intensity"] = float(np.float32(intensity))
+            return draw_expression(word, self.head.expression_names, rng, intensity), words
         scores = self.config.expression.sample(rng, {}, self.head.n_expression)
         if self.config.expression_axes is not None:
             scores[self.config.expression_axes :] = 0
         if is_arkit(self.head):  # weights in [0, 1] with ARKit's names
             scores = np.clip(WEIGHT_PER_SCORE * scores, 0, 1)
             scores[[name == "mouthClose" for name in self.head.expression_names]] = 0  # needs an open jaw
-        return scores.astype(np.float32), None
+        return scores.astype(np.float32), {}
 
     def _head_turn(self, rng: np.random.Generator) -> tuple[Rotation, float]:
         pose = self.config.pose
@@ -304,6 +321,9 @@ class SceneSampler:
             distance = config.view_height.sample(rng, {}) / (2 * math.tan(fov / 2))
         neck = joints[self.head.joint_names.index("neck")]
         look_at = turn.apply(FACE_CENTRE - neck) + neck + jitter
+        if config.around == "head":
+            centre = look_at + distance * turn.apply(orbit_direction(azimuth, elevation))
+            return _as_stored(camera_at(centre, look_at, roll, fov, size))
         return _as_stored(orbit_camera(azimuth, elevation, roll, distance, fov, look_at, size))
 
     def _gaze(

@@ -67,6 +67,10 @@ def test_truncated_normal_stays_inside(mean, std, low, width, seed):
         ({"categorical": {"a": -1}}, "negative"),
         ({"categorical": {}}, "probability"),
         ({"gaussian": [0, 1]}, "known distributions: constant, uniform, normal"),
+        ({"mixture": []}, "probability"),
+        ({"mixture": [{"weight": 1, "of": "smile"}]}, "mixes numbers only"),
+        ({"mixture": [{"weight": -1, "of": 1}]}, "negative"),
+        ({"mixture": {"weight": 1}}, r"expected \[\{weight"),
         ([1, 2], "expected a number"),
         (None, "expected a number"),
         (True, "expected a number"),
@@ -85,3 +89,15 @@ def test_refused(plain, told):
 )  # fmt: skip
 def test_plain_form_round_trips(plain):
     assert read(read(plain).to_plain()) == read(plain)
+
+
+def test_mixture_is_its_parts_by_weight():
+    parts = [{"weight": 3, "of": {"uniform": [0, 1]}}, {"weight": 1, "of": {"normal": [5, 0.1]}}]
+    d, rng = read({"mixture": parts}), np.random.default_rng(0)
+    draws = np.append(d.sample(rng, {}, 3000), [d.sample(rng, {}) for _ in range(1000)])
+    high = draws > 2
+    assert stats.binomtest(int(high.sum()), 4000, 0.25).pvalue > 1e-3
+    assert stats.kstest(draws[~high], stats.uniform(0, 1).cdf).pvalue > 1e-3
+    assert stats.kstest(draws[high], stats.norm(5, 0.1).cdf).pvalue > 1e-3
+    assert d.range == (-np.inf, np.inf) and d.values is None and read(d.to_plain()) == d
+    assert read({"mixture": [parts[0], {"weight": 0, "of": 9}]}).range == (0, 1)
