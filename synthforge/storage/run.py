@@ -381,7 +381,7 @@ def _ordered(pool: ProcessPoolExecutor, tasks: Iterator[Task], in_flight: int) -
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         pending.append(pool.submit(_work, *task))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        if len(pending) >= in_flight:
+        while pending and (len(pending) >= in_flight or pending[0].done()):
             yield pending.popleft().result()
     while pending:
         yield pending.popleft().result()
