@@ -128,3 +128,16 @@ def require_asset(name: str) -> Path:
             fix=f"get it from {kind.published_at} and run: synthforge assets add {name} PATH",
         )  # fmt: skip
     return path
+
+
+def require_assets(*names: str) -> None:
+    """
+    Raises:
+        AssetError: some are not in the store; all of them are named.
+    """
+    if missing := [asset_kind(name) for name in names if not asset_path(name).exists()]:
+        raise AssetError(
+            f"not installed: {'; '.join(kind.what for kind in missing)}", where=str(store_dir()),
+            fix="synthforge assets check says what they are made of and where to get it; then run: "
+            + "; ".join(f"synthforge assets add {kind.name} PATH" for kind in missing),
+        )  # fmt: skip

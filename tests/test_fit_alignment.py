@@ -34,6 +34,7 @@ def planted(anthro_head: HeadModel, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     network = PlantedNetwork(anthro_head, MATRIX, SHIFT, distortion=0)
     monkeypatch.setenv("SYNTHFORGE_HOME", str(tmp_path / "home"))
     (tmp_path / "home" / "next3d").mkdir(parents=True)
+    (tmp_path / "home" / "flame.npz").touch()
     monkeypatch.setattr(backend, "_network", lambda *_: (network, SHA256))
     monkeypatch.setattr("synthforge.pipeline.load_head", lambda name: anthro_head)
     return network

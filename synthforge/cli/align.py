@@ -1,6 +1,8 @@
 """synthforge align: fit the affine between the meshes and the volumes of the installed checkpoint."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -38,7 +40,7 @@ def align(
     click.echo(f"wrote {path}\nnext: synthforge generate --backend next3d")
 
 
-def fit_with_bar(config, n: int, device: str, batch_size: int, detector=None):  # noqa: ANN001 (lazy imports)
+def fit_with_bar(config: Any, n: int, device: str, batch_size: int, detector: Callable | None = None) -> Any:
     """`fit_alignment.fit` with a progress bar."""
     from tqdm import tqdm
 
@@ -48,7 +50,7 @@ def fit_with_bar(config, n: int, device: str, batch_size: int, detector=None):  
         return fit(config, n, device, batch_size, detector, lambda done, total: bar.update(done - bar.n))
 
 
-def ensure_aligned(config, device: str, batch_size: int) -> None:  # noqa: ANN001
+def ensure_aligned(config: Any, device: str, batch_size: int) -> None:
     """Fit and keep the checkpoint's affine, if it was never fitted."""
     from dataclasses import replace
 

@@ -69,10 +69,13 @@ def generate(
     resolved = load_config(GenerateConfig, config_path("generate", name), [*given, *overrides])
     out = out or Path("out") / resolved.name
     workers = len(os.sched_getaffinity(0)) if workers is None else workers
-    if resolved.backend == "next3d" and resolved.neural.alignment != "analytic":
+    if resolved.backend == "next3d" and resolved.neural.weights == "released":
+        from synthforge.assets_store import require_assets
         from synthforge.cli.align import ensure_aligned
 
-        ensure_aligned(resolved, device, batch_size)
+        require_assets("next3d", *(["flame"] if resolved.head == "flame" else []))
+        if resolved.neural.alignment != "analytic":
+            ensure_aligned(resolved, device, batch_size)
     bar: tqdm | None = None
 
     def progress(present: int, wanted: int) -> None:

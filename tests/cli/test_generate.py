@@ -159,4 +159,6 @@ def test_next3d_without_its_files_says_what_to_do(
     monkeypatch.setenv("SYNTHFORGE_HOME", str(tmp_path))
     result = call("generate", "--backend", "next3d", "--out", tmp_path / "x")
     assert isinstance(result.exception, SynthforgeError)
-    assert "synthforge assets add" in str(result.exception) and not (tmp_path / "x").exists()
+    for name in ("next3d", "flame"):
+        assert f"synthforge assets add {name} PATH" in str(result.exception)
+    assert not (tmp_path / "x").exists()
