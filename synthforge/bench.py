@@ -176,8 +176,7 @@ def _commit() -> str:
 def paper_config(weights: str, head: str, precision: str, views: int, per_expression: int) -> GenerateConfig:
     """The paper's experiment, set up for one measurement."""
     config = load_config(GenerateConfig, config_path("generate", "paper"))
-    neural = replace(config.neural, weights=weights, precision=precision)
-    if weights == "random":
-        neural = replace(neural, alignment="analytic")
+    alignment = "analytic" if weights == "random" else config.neural.alignment
+    neural = replace(config.neural, weights=weights, precision=precision, alignment=alignment)
     scene = replace(config.scene, views_per_identity=views, views_per_expression=per_expression)
     return replace(config, backend="next3d", head=head, neural=neural, scene=scene)

@@ -1,17 +1,20 @@
 """The neural backend over a small network, and over planted volumes whose truth is known."""
 
 import dataclasses
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from next3d.config import Next3DConfig, RenderConfig
 from next3d.generator import Generator
 from next3d.topology import Topology
 
 from synthforge.alignment import CheckpointAffine
+from synthforge.cli.bench import bench
 from synthforge.config import config_path, from_dict, load_config
 from synthforge.errors import AssetError, ConfigError
 from synthforge.generators import next3d as backend
@@ -135,6 +138,23 @@ def test_too_little_memory_halves_the_batch_and_goes_on(
     assert [r.message for r in caplog.records] == [
         f"out of GPU memory: going on with batches of {n}" for n in (2, 1)
     ]
+
+
+def test_bench_prints_a_line_for_every_stage(small: HeadModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synthforge.pipeline.load_head", lambda name: small)
+    options = ["next3d", "--batch-size", "2", "--views-per-identity", "1,2", "--repeats", "1"]
+    options += ["--device", "cpu"]
+    result = CliRunner().invoke(bench, options)
+    assert result.exit_code == 0, result.output
+    figures = [json.loads(line) for line in result.output.splitlines()]
+    assert [f["views_per_identity"] for f in figures] == sorted(f["views_per_identity"] for f in figures)
+    seconds = {f["name"]: f["value"] for f in figures[: len(figures) // 2] if f["unit"] == "s/image"}
+    inside = ("mapping", "texture", "static_planes", "mouth", "blending", "superresolution", "rasterization",
+              "volume", "alignment")  # fmt: skip
+    parts = [seconds[f"next3d/{name}"] for name in inside]
+    assert min(parts) > 0
+    assert sum(parts) == pytest.approx(seconds["next3d/drawing"], rel=0.01)
+    assert {"next3d/sampling", "next3d/labels", "next3d/encode"} <= set(seconds)
 
 
 @pytest.fixture(scope="module")
