@@ -198,10 +198,8 @@ def _plane_rows(normals: Tensor, still: Tensor, bias: Tensor | None) -> Tensor:
 def _landmark_rows(batch: Samples, head: HeadModel, moved: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Rows of detected landmarks: x_cam - (u - cx) / f z_cam = 0, in metres, linear in the unknowns."""
     device = batch.vertices.device
-    corners = torch.from_numpy(head.faces[head.landmarks_face].astype(np.int64)).to(device)
-    weights = torch.from_numpy(head.landmarks_barycentric).to(device)[..., None]
-    still = (batch.vertices[:, corners] * weights).sum(-2)
-    here = (moved[:, corners] * weights).sum(-2)
+    facing = torch.zeros(len(moved), head.n_joints, 3, device=device)
+    still, here = (head.landmarks_by_yaw(vertices, facing) for vertices in (batch.vertices, moved))
     cameras = batch.volume.cameras
     pixels = batch.landmarks_px.to(still) / batch.landmark_size
     known = pixels.isfinite().all(-1, keepdim=True)

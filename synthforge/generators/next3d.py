@@ -64,7 +64,7 @@ class Next3dGenerator:
         device: str = "auto",
         batch_size: int = 0,
     ):
-        self.config, self.conditioned = config, conditioned
+        self.config, self.head, self.conditioned = config, head, conditioned
         self.device = _device(device)
         self.batch_size = self._at_once = batch_size or default_batch(device)
         self.network, sha256 = _network(config, head, self.device)
@@ -76,10 +76,6 @@ class Next3dGenerator:
             self.assets[AFFINE] = hashlib.sha256(path.read_bytes()).hexdigest()
         self.refiner = Refiner(head).to(self.device) if config.alignment == "refined" else None
         self.frame = VolumeFrame(self.affine.depth_shift)
-        self._landmarks = (
-            torch.from_numpy(head.faces[head.landmarks_face].astype(np.int64)).to(self.device),
-            torch.from_numpy(head.landmarks_barycentric).to(self.device)[..., None],
-        )
 
     def images(
         self, head: HeadModel, params: Sequence[SceneParams], vertices: Float[np.ndarray, "b v 3"]
@@ -149,8 +145,8 @@ class Next3dGenerator:
         network, config = self.network, self.config
         cameras = Cameras.stack([p.camera for p in params], self.device)
         label = self.frame.label(cameras)
-        faces, weights = self._landmarks
-        mesh = torch.cat([posed, (posed[:, faces] * weights).sum(-2)], 1)
+        pose = torch.from_numpy(np.stack([p.pose for p in params])).to(self.device)
+        mesh = torch.cat([posed, self.head.landmarks_by_yaw(posed, pose)], 1)
 
         # What equal people, then equal faces, have in common is computed once.
         condition = label if self.conditioned else _frontal(self.frame, self.device).expand(len(params), -1)
