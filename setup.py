@@ -6,12 +6,13 @@ from setuptools import find_packages, setup
 
 EXTRAS = {
     "tb": ["tensorboard"],  # TensorBoard logs beside the CSV ones
+    "pbr": ["mitsuba>=3.7"],  # the path-traced backend
     "ray": ["ray"],  # generation spread over many machines
     "onnx": ["onnx", "onnxruntime", "onnxscript"],  # export-model --onnx, and its parity check
     # outside truth for the tests: embree ray caster, FLAME layer, property tests, runtime shape checks
     "test": ["pytest", "pytest-xdist", "hypothesis", "embreex", "smplx", "beartype", "ruff"],
 }
-EXTRAS["test"] += EXTRAS["onnx"]
+EXTRAS["test"] += EXTRAS["onnx"] + EXTRAS["pbr"]
 
 setup(
     name="synthforge",

@@ -1,9 +1,7 @@
 """Fitting of the affine between mesh and volume of a checkpoint: once for each, on samples of its own."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +10,10 @@ from jaxtyping import Float
 
 from synthforge.alignment import CheckpointAffine, Samples, fit_affine
 from synthforge.assets_store import require_asset, store_dir
-from synthforge.errors import ConfigError
+from synthforge.detector import LandmarkDetector
 from synthforge.generators.next3d import AFFINE, Next3dGenerator
 from synthforge.pipeline import GenerateConfig, SceneSource
 from synthforge.types import SceneParams
-
-Detector = Callable[[np.ndarray], np.ndarray | None]  # uint8 h w 3 -> 68 2 px
 
 
 def affine_path() -> Path:
@@ -30,28 +26,12 @@ def affine_path() -> Path:
     return store_dir() / AFFINE
 
 
-def load_detector(name: str) -> Detector:
-    """A function by its name, `package.module:function`, installed or in the working folder.
-
-    Raises:
-        ConfigError: there is none of that name.
-    """
-    module, _, function = name.partition(":")
-    sys.path.append(str(Path.cwd()))  # where users keep such a file
-    try:
-        return getattr(import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"cannot be imported ({error})", where=f"--detector {name}", fix="give package.module:function"
-        ) from error
-
-
 def fit(
     config: GenerateConfig,
     n: int = 64,
     device: str = "auto",
     batch_size: int = 0,
-    detector: Detector | None = None,
+    detector: LandmarkDetector | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> CheckpointAffine:
     """Draw `n` samples as `config` says and fit the affine on their volumes.
@@ -80,7 +60,7 @@ def _samples(
     generator: Next3dGenerator,
     params: list[SceneParams],
     vertices: Float[np.ndarray, "b v 3"],
-    detector: Detector | None,
+    detector: LandmarkDetector | None,
 ) -> Samples:
     posed = torch.from_numpy(vertices).to(generator.device)
     volume, image = generator.volume(params, posed)

@@ -18,8 +18,10 @@ from synthforge.errors import ConfigError, DatasetError, SynthforgeError
 from synthforge.generators.attributes import check_attributes
 from synthforge.generators.base import Generator, NeuralGenerator
 from synthforge.generators.neural import LATENT, NeuralConfig
+from synthforge.generators.tracer import PathtraceConfig
 from synthforge.heads.base import HeadModel
 from synthforge.heads.registry import check_head, load_head
+from synthforge.landmark_sets import dense_set
 from synthforge.scene.cameras import to_camera, to_pixels
 from synthforge.scene.sampling import SceneConfig, SceneSampler, with_resolution
 from synthforge.storage.index import CONFIG
@@ -39,6 +41,7 @@ class GenerateConfig:
     The number of samples is no part of it, so that a finished data set can be extended.
     `supersample`: image samples per pixel along each axis (labels have their own, fixed density).
     `backgrounds`, `environments`: folders of the user's images, or null for procedural ones.
+    `pathtrace`: settings of the backend of that name.
     `neural`: settings of the backend next3d. What its people look like is decided by their latent
     codes: it draws no attributes, and takes heads without a turn of their own.
     A draw is rejected, and drawn again, where fewer than `min_landmarks` of the 68 landmarks lie
@@ -47,7 +50,7 @@ class GenerateConfig:
 
     name: str = "default"
     head: str = "anthro"
-    backend: Literal["raster", "next3d"] = "raster"
+    backend: Literal["raster", "pathtrace", "next3d"] = "raster"
     seed: int = 0
     resolution: int = 512
     supersample: int = 2
@@ -56,11 +59,13 @@ class GenerateConfig:
     normals: bool = True
     segmentation_bare: bool = True
     soft_masks: bool = True
+    landmarks_dense: bool = True
     backgrounds: str | None = None
     environments: str | None = None
     min_landmarks: int = 40
     min_face_size: float = 0.1
     scene: SceneConfig = field(default_factory=SceneConfig)
+    pathtrace: PathtraceConfig = field(default_factory=PathtraceConfig)
     neural: NeuralConfig = field(default_factory=NeuralConfig)
 
     def __post_init__(self) -> None:
@@ -71,6 +76,11 @@ class GenerateConfig:
                 raise ConfigError(f"{getattr(self, key)} is not in [{low}, {high}]", where=key)
         check_head(self.head)
         check_attributes(self.scene.attributes)
+        if self.scene.camera.lens and self.backend != "raster":
+            raise ConfigError(
+                f"the backend {self.backend} has no lens", where="scene.camera.lens",
+                fix="use the backend raster",
+            )  # fmt: skip
         if self.backend == "next3d":
             for key in ("yaw_deg", "pitch_deg", "roll_deg"):
                 if getattr(self.scene.pose, key).range != (0.0, 0.0):
@@ -120,12 +130,16 @@ class SceneSource:
 
             conditioned = c.scene.views_per_identity == 1
             return Next3dGenerator(c.neural, self.head, conditioned, self.device, self.batch_size)
-        from synthforge.generators.raster import RasterGenerator
-
         folders = {
             name: Path(folder) if (folder := getattr(c, name)) else None
             for name in ("backgrounds", "environments")
         }
+        if c.backend == "pathtrace":
+            from synthforge.generators.pathtrace import PathtraceGenerator
+
+            return PathtraceGenerator(c.pathtrace, supersample=c.supersample, **folders)
+        from synthforge.generators.raster import RasterGenerator
+
         return RasterGenerator(supersample=c.supersample, **folders)
 
     @cached_property
@@ -142,6 +156,8 @@ class SceneSource:
             segmentation_bare=c.segmentation_bare,
             soft_masks=self._soft_masks if c.soft_masks else (),
             latent=self.sampler.latent,
+            distortion=bool(c.scene.camera.lens),
+            dense=len(dense_set().points) if c.landmarks_dense else 0,
         )
 
     @property
@@ -215,7 +231,7 @@ class SceneSource:
         """A neural image with its labels; `vertices` as the head model poses them."""
         mesh, n_faces = self.head.mesh(image.vertices), len(self.head.faces)
         render = Render(image.rgb, mesh, n_faces, image.volume, image.alignment_rms)
-        return annotate(render, params, self.head, vertices)
+        return annotate(render, params, self.head, vertices, dense=self.config.landmarks_dense)
 
     def render(self, params: SceneParams) -> Frame:
         """Image and labels of given parameters."""
@@ -227,7 +243,7 @@ class SceneSource:
 
     def _annotated(self, params: SceneParams, vertices: np.ndarray) -> Frame:
         render = self.backend.render(self.head, params, vertices)
-        return annotate(render, params, self.head, vertices)
+        return annotate(render, params, self.head, vertices, dense=self.config.landmarks_dense)
 
     def vertices(self, params: Sequence[SceneParams]) -> Float[np.ndarray, "b v 3"]:
         """Posed heads (m, world frame)."""

@@ -14,11 +14,13 @@ from jaxtyping import Float, Int, UInt8
 
 @dataclass(frozen=True)
 class Camera:
-    """Pinhole camera. `intrinsics` are in pixels of an image of `size` (height, width)."""
+    """Pinhole camera behind a lens. `intrinsics` are in pixels of an image of `size` (height, width);
+    `distortion` is k1, k2, p1, p2, k3 as `synthforge.lens` has them, 0 for none."""
 
     intrinsics: Float[np.ndarray, "3 3"]
     cam2world: Float[np.ndarray, "4 4"]
     size: tuple[int, int]
+    distortion: Float[np.ndarray, " 5"] = field(default_factory=lambda: np.zeros(5, np.float32))
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Render:
 
 @dataclass(frozen=True)
 class Frame:
-    """One labelled image; shapes, dtypes and units as in docs/dataset.md."""
+    """One labelled image; shapes, dtypes and units as in docs/dataset.md. None: not asked for."""
 
     rgb: UInt8[np.ndarray, "h w 3"]
     segmentation: UInt8[np.ndarray, "h w"]
@@ -128,3 +130,6 @@ class Frame:
     gaze: Float[np.ndarray, "2 3"]
     params: SceneParams
     alignment_rms: float = math.nan
+    landmarks_dense_2d: Float[np.ndarray, "n 2"] | None = None
+    landmarks_dense_3d: Float[np.ndarray, "n 3"] | None = None
+    landmarks_dense_visible: UInt8[np.ndarray, " n"] | None = None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "synthforge"
-BASE = {"types", "conventions", "errors", "rng", "config"}
+BASE = {"types", "conventions", "errors", "rng", "config", "detector", "lens", "landmark_sets"}
 HEADS = BASE | {"render", "heads"}
 GENERATING = HEADS | {"scene", "generators", "alignment", "annotate"}
 MAY_IMPORT = {
@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "models": BASE | {"models"},
     "training": BASE | {"storage", "datasets", "models", "training", "evaluation"},
     "evaluation": BASE | {"storage", "datasets", "models", "evaluation"},
+    "study": BASE | {"storage", "datasets", "models", "training", "evaluation", "study"},
     "prediction": BASE | {"storage", "datasets", "models", "evaluation", "prediction"},
 }
 

@@ -8,11 +8,13 @@ import pytest
 
 from synthforge import pipeline
 from synthforge.config import from_dict
+from synthforge.datasets.shards import ShardSource
 from synthforge.errors import ConfigError, SynthforgeError
 from synthforge.pipeline import GenerateConfig, SceneSource, head_sha256, rerender
 from synthforge.rng import sample_rng
 from synthforge.storage.reader import DatasetReader
 from synthforge.storage.run import run
+from synthforge.storage.verify import verify
 from synthforge.types import Frame, Render
 from tests.helpers.tiny_head import tiny_head
 
@@ -93,6 +95,31 @@ def test_rerendering_from_stored_parameters_is_exact(tmp_path: Path, monkeypatch
     comparison = rerender(tmp_path / "x", 0)[1]
     assert comparison.startswith("differs from the stored sample in ")
     assert "depth" in comparison and comparison.endswith("(it was made with another generator)")
+
+
+def test_a_lens_is_stored_read_verified_and_kept_from_what_assumes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lens = {"k1": {"uniform": [-0.4, -0.2]}, "p2": 0.01}
+    straight, bent = tiny_source(), tiny_source(scene={"camera": CAMERA | {"lens": lens}})
+    for source, name in ((straight, "straight"), (bent, "bent")):
+        run(source, source.config, tmp_path / name, 2, workers=0)
+        assert list(verify(tmp_path / name)) == []
+    assert "distortion" not in DatasetReader(tmp_path / "straight").keys
+    reader = DatasetReader(tmp_path / "bent")
+    stored = reader.column("distortion")
+    assert stored.shape == (2, 5) and (stored[:, 0] < -0.2).all() and stored[0, 0] != stored[1, 0]
+    np.testing.assert_array_equal(stored[:, [1, 2, 4]], 0)
+    camera, without = reader.params(1).camera, straight(1).frame.params.camera
+    np.testing.assert_array_equal(camera.distortion, stored[1])
+    np.testing.assert_array_equal(camera.cam2world, without.cam2world)  # the lens has a stream of its own
+    assert ShardSource(tmp_path / "bent")[0].intrinsics is None
+    assert ShardSource(tmp_path / "straight")[0].intrinsics is not None
+    monkeypatch.setattr(pipeline, "load_head", lambda name: tiny_head())
+    monkeypatch.setattr("synthforge.generators.raster.RasterGenerator", lambda **_: Flat())
+    assert rerender(tmp_path / "bent", 1)[1] == "equals the stored sample in every byte"
+    with pytest.raises(ConfigError, match="scene.camera.lens: the backend next3d has no lens"):
+        tiny_source(backend="next3d", scene={"camera": CAMERA | {"lens": lens}})
 
 
 def test_head_hash_tells_heads_apart_and_nothing_else() -> None:

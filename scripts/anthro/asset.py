@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from synthforge.conventions import IGNORE
-from synthforge.heads.ibug import contour_stations, ibug_landmarks
+from synthforge.heads.ibug import contour_stations, eye_corners, ibug_landmarks
 
 from .assemble import Assembled, assemble
 from .atlas import class_map, left_brow
@@ -14,7 +14,8 @@ from .eyes import IRIS_RADIUS, SCLERA_RADIUS
 from .rig import build_rig
 
 ASSET = Path(__file__).resolve().parents[2] / "synthforge" / "assets" / "anthro.npz"
-HALF = ("shape_deltas", "expression_deltas", "joint_shape_deltas")  # 11 bits: 4 um of 8 mm
+# 11 bits: 4 um of 8 mm
+HALF = ("shape_deltas", "expression_deltas", "corrective_deltas", "joint_shape_deltas")
 STEP = 2e-6  # metres; deltas are rounded to it, so that still vertices are zero and compress to nothing
 
 
@@ -32,7 +33,7 @@ def build() -> dict[str, np.ndarray]:
         "faces": head.faces,
         "uv": head.uv,
         "face_uvs": head.face_uvs,
-        "class_map": class_map(head, left_brow(points["exocanthion"])),
+        "class_map": class_map(head, left_brow(eye_corners(head.vertices[head.loops["lid_margin_left"]])[0])),
         "face_class": np.where(on_skin, IGNORE, head.face_class).astype(np.uint8),
         "face_part": head.face_part,
         "part_names": np.array(head.part_names),
@@ -56,7 +57,7 @@ def _with_caruncles(head: Assembled, rig: dict[str, np.ndarray]) -> dict[str, np
     """The caruncles move as the inner corner of the lids does (first vertex of the margin)."""
     for side in ("left", "right"):
         mine, corner = head.part_vertices(f"{side}_caruncle"), head.loops[f"lid_margin_{side}"][0]
-        for key in ("shape_deltas", "expression_deltas"):
+        for key in ("shape_deltas", "expression_deltas", "corrective_deltas"):
             rig[key][:, mine] = rig[key][:, corner, None]
         rig["weights"][mine] = rig["weights"][corner]
     return rig

@@ -63,8 +63,8 @@ def class_map(head: "Assembled", brow: Float[np.ndarray, "k 2"]) -> UInt8[np.nda
     return out[tuple(nearest)]
 
 
-def left_brow(exocanthion: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "k 2"]:
+def left_brow(corner: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "k 2"]:
     """Outline of the left brow in the frontal plane (m) of a head with that outer corner of the left eye."""
-    knots = brow_outline(exocanthion * [-1, 1, 1], exocanthion)
+    knots = brow_outline(corner * [-1, 1, 1], corner)
     curve, _ = splprep(np.concatenate([knots, knots[:1]]).T, s=0, k=3, per=True)
     return np.stack(splev(np.linspace(0, 1, 200), curve), -1)

@@ -33,7 +33,7 @@ def load_shapes() -> dict[str, dict]:
     """expressions.yaml with the groups of points in its moves expanded."""
     spec = yaml.safe_load((HERE / "expressions.yaml").read_text())
     groups = yaml.safe_load((HERE / "identity.yaml").read_text())["groups"]
-    for shape in (*spec["paired"].values(), *spec["single"].values()):
+    for shape in (*spec["paired"].values(), *spec["single"].values(), *spec["correctives"]):
         if "moves" in shape:
             shape["moves"] = expand_groups(shape["moves"], groups)
     return spec

@@ -14,6 +14,7 @@ ARM = 13 * MM  # distance of the lid margins from the globe's centre that turns 
 FADE = np.deg2rad(34)  # angle beyond the margin where lid travel ends
 GAP = 0.35 * MM  # least clearance of lid skin from the globe when it moves over it
 STEP = 0.5 * MM  # how far the upper lid's edge stands before the lower's when shut
+CORNERS = 1.4 * MM  # how much more the upper lid shuts towards the corners, where the slit is low
 MOST_LIFT = 1.5 * MM  # beyond this a shut lid would bulge
 
 
@@ -79,6 +80,7 @@ def lid_field(anatomy: Anatomy, side: Float[np.ndarray, " n"], shape: dict) -> F
     if "close" in shape:
         fissure = (upper - lower)[:, 0]
         turn_up, turn_low = (shape["close"]["upper"] - 1) * fissure, shape["close"]["lower"] * fissure
+        turn_up = turn_up - CORNERS / ARM * np.sqrt(opening) * (1 - opening)
         outermost = np.maximum(upper[:, 1], lower[:, 1] + STEP)
         lift = share_up * (outermost - upper[:, 1]) + share_low * (outermost - STEP - lower[:, 1])
     else:

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .assemble import Assembled
+from .correctives import build_correctives
 from .expressions import ExpressionBuilder, build_expressions, load_shapes
 from .fields import EYEBALLS, MIRROR, MM, Anatomy, smoothstep
 from .identity import build_identity
@@ -70,12 +71,16 @@ def build_rig(head: Assembled) -> dict[str, np.ndarray]:
     shape_names, shape_deltas, cholesky = build_identity(anatomy)
     builder = ExpressionBuilder(anatomy)
     expression_names, expression_deltas = build_expressions(builder)
+    shapes = dict(zip(shape_names, shape_deltas, strict=True))
+    pairs, corrective_deltas = build_correctives(builder, expression_names, shapes)
     return {
         "shape_names": np.array(shape_names),
         "shape_deltas": shape_deltas,
         "shape_cholesky": cholesky,
         "expression_names": np.array(expression_names),
         "expression_deltas": expression_deltas,
+        "corrective_pairs": np.array(pairs),
+        "corrective_deltas": corrective_deltas,
         "joint_names": np.array(JOINTS),
         "joint_parents": np.array(PARENTS, np.int32),
         "joints": np.stack([ROOT, NECK, jaw_pivot(anatomy), *head.eye_centres]),

@@ -8,13 +8,22 @@ from synthforge.annotate.eyes import pupils_and_gaze
 from synthforge.annotate.landmarks import visibility
 from synthforge.annotate.normals import visible_normals
 from synthforge.annotate.volume import with_volume
-from synthforge.conventions import CLASS_ID
+from synthforge.conventions import CLASS_ID, N_LANDMARKS
 from synthforge.errors import ConfigError
 from synthforge.heads.base import HeadModel, surface_points
+from synthforge.heads.dense import dense_landmarks
 from synthforge.heads.ibug import visible_contour
 from synthforge.render.interpolate import sample_classes
 from synthforge.render.rasterize import draw_over, rasterize
-from synthforge.scene.cameras import project, to_camera, to_pixels, world2cam
+from synthforge.scene.cameras import (
+    pinhole_pixels,
+    project,
+    sample_places,
+    scaled,
+    to_camera,
+    to_pixels,
+    world2cam,
+)
 from synthforge.types import Camera, Fragments, Frame, Render, SceneParams
 
 SOFT_MASKS = ("hair", "facial_hair", "eyeglasses", "headwear")
@@ -26,6 +35,7 @@ def annotate(
     head: HeadModel,
     vertices: Float[np.ndarray, "v 3"],
     supersample: int = 3,
+    dense: bool = True,
 ) -> Frame:
     """Labels of `render`.
 
@@ -39,6 +49,7 @@ def annotate(
         vertices: the head's posed vertices as the model gives them, metres, world frame; those of
             `render.mesh` may be moved from there (alignment), and the labels follow.
         supersample: samples per pixel along each axis, odd.
+        dense: also the dense landmarks (their first 68 are the others).
     Raises:
         ConfigError: `supersample` is even or not positive.
     """
@@ -48,20 +59,27 @@ def annotate(
     height, width = camera.size
     points_cam = to_camera(mesh.vertices, camera)
     with np.errstate(divide="ignore", invalid="ignore"):  # what lies behind the camera is not drawn
-        samples = to_pixels(points_cam, camera)
+        samples = pinhole_pixels(points_cam, camera)
     samples[:, :2] *= n
+    places = sample_places(scaled(camera, n))
     n_head = render.n_head_faces
-    fragments = rasterize(samples, mesh.faces[:n_head], height * n, width * n)
+    fragments = rasterize(samples, mesh.faces[:n_head], height * n, width * n, places=places)
     bare = classes = sample_classes(mesh, fragments)
     if n_head < len(mesh.faces):
-        draw_over(fragments, samples, mesh.faces, n_head)
+        draw_over(fragments, samples, mesh.faces, n_head, places)
         classes = sample_classes(mesh, fragments)
     centres = _centres(fragments, n)
 
     background, *layers = coverages(classes, n, [CLASS_ID[name] for name in ("background", *SOFT_MASKS)])
     segmentation = majority(classes, n)
     drawn = mesh.vertices[: len(vertices)]
-    landmarks = to_camera(head.landmarks(drawn).astype(np.float64), camera)
+    marks = surface_points(drawn, head.faces, *_marks(head, dense))
+    landmarks = to_camera(marks.astype(np.float64), camera)
+    points = {
+        "2d": _pixels(landmarks, camera),
+        "3d": landmarks.astype(np.float32),
+        "visible": visibility(landmarks, camera, fragments, classes),
+    }
     contour = surface_points(drawn, head.faces, head.contour_face, head.contour_barycentric)
     pupils, gaze = pupils_and_gaze(head, params)
     pupils = pupils + _moved(pupils, vertices, drawn)
@@ -73,16 +91,23 @@ def annotate(
         normals=visible_normals(points_cam, mesh.faces, centres),
         alpha=255 - background,
         soft_masks=dict(zip(SOFT_MASKS, layers, strict=True)),
-        landmarks_2d=_pixels(landmarks, camera),
-        landmarks_3d=landmarks.astype(np.float32),
-        landmarks_visible=visibility(landmarks, camera, fragments, classes),
+        **{f"landmarks_{key}": value[:N_LANDMARKS] for key, value in points.items()},
         landmarks_contour_2d=visible_contour(project(contour, camera)[..., :2]).astype(np.float32),
         pupils_2d=_pixels(to_camera(pupils, camera), camera),
         gaze=(gaze @ world2cam(camera)[:3, :3].T).astype(np.float32),
         params=params,
         alignment_rms=render.alignment_rms,
+        **{f"landmarks_dense_{key}": value for key, value in points.items() if dense},
     )
     return frame if render.volume is None else with_volume(frame, render.volume)
+
+
+def _marks(head: HeadModel, dense: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Faces and barycentric coordinates of the landmarks."""
+    if not dense:
+        return head.landmarks_face, head.landmarks_barycentric
+    points = dense_landmarks(head)
+    return points.face, points.barycentric
 
 
 def _moved(points: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -40,6 +40,7 @@ def with_volume(frame: Frame, view: VolumeView) -> Frame:
     there = np.isfinite(depth)
     normals = np.where(by_mesh[..., None], frame.normals, depth_normals(depth, frame.params.camera))
     normals[~there] = 0
+    sets = ["landmarks"] if frame.landmarks_dense_2d is None else ["landmarks", "landmarks_dense"]
     return dataclasses.replace(
         frame,
         segmentation=np.where(there & ~by_mesh & (foreground >= 0.5), np.uint8(IGNORE), frame.segmentation),
@@ -47,7 +48,7 @@ def with_volume(frame: Frame, view: VolumeView) -> Frame:
         normals=normals.astype(np.float32),
         alpha=alpha,
         soft_masks=frame.soft_masks | {HAIR_OR_OTHER: np.rint(255 * other).astype(np.uint8)},
-        landmarks_visible=_visibility(frame, depth),
+        **{f"{name}_visible": _visibility(frame, name, depth) for name in sets},
     )
 
 
@@ -101,14 +102,14 @@ def _depth_normals(depth, k):
     return out
 
 
-def _visibility(frame: Frame, depth: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, " n"]:
-    """The mesh's visibility, but occluded where everything within a pixel lies in front."""
+def _visibility(frame: Frame, name: str, depth: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, " n"]:
+    """The mesh's visibility of a set of landmarks, but occluded where all within a pixel lies in front."""
+    points, places, visible = (getattr(frame, f"{name}_{key}") for key in ("2d", "3d", "visible"))
     height, width = depth.shape
     step = np.array([-1, 0, 1])
-    column, row = frame.landmarks_2d.astype(int).T[..., None, None]  # n 1 1 each
+    column, row = points.astype(int).T[..., None, None]  # n 1 1 each
     around = depth[np.clip(row + step[:, None], 0, height - 1), np.clip(column + step, 0, width - 1)]
-    z = frame.landmarks_3d[:, 2]
+    z = places[:, 2]
     pixel = z / frame.params.camera.intrinsics[1, 1]
     hidden = (around < (z - TOLERANCE - pixel)[:, None, None]).all((1, 2))
-    visible = frame.landmarks_visible
     return np.where(hidden & (visible == VISIBLE), np.uint8(OCCLUDED), visible)

@@ -23,7 +23,8 @@ def align(
     Done once for each checkpoint; `generate` does it by itself if it was not.
     """
     from synthforge.config import config_path, load_config
-    from synthforge.fit_alignment import affine_path, load_detector
+    from synthforge.detector import load_detector
+    from synthforge.fit_alignment import affine_path
     from synthforge.pipeline import GenerateConfig
 
     given = ["backend=next3d", "head=flame", f"seed={seed}"]

@@ -26,12 +26,13 @@ def _span(_: click.Context, option: click.Parameter, text: str | None) -> tuple[
 @click.option("--n", type=click.IntRange(1), default=64, show_default=True, help="Samples wanted in all.")
 @click.option("--out", type=_FOLDER, help="Folder to write; default out/NAME of the configuration.")
 @click.option("--config", metavar="YAML|NAME", help="What to make.  [default: default; next3d: paper]")
-@click.option("--backend", help="What makes the images.  [raster, next3d]")
+@click.option("--backend", help="What makes the images.  [raster, pathtrace, next3d]")
 @click.option("--head", help="Head model.  [anthro, ict, flame]")
 @click.option("--resolution", type=int, help="Image side in pixels.")
 @click.option("--seed", type=int, help="Another seed, other samples.")
 @click.option("--codec", help="How images are stored.  [jpeg, png, raw]")
 @click.option("--shard-size", type=int, help="Samples per file.")
+@click.option("--spp", type=int, help="Of pathtrace: light paths per pixel.  [64]")
 @click.option("--weights", help="Of next3d: your checkpoint, or ones to try it without.  [released, random]")
 @click.option("--precision", help="Of next3d's networks.  [fp32, bf16, fp16]")
 @click.option("--views-per-identity", type=int, help="Consecutive samples that show one person.")
@@ -107,6 +108,7 @@ def generate(
 
 # Where an option's value goes in the configuration, if not to the key of its own name.
 _KEYS = {
+    "spp": "pathtrace.spp",
     "weights": "neural.weights",
     "precision": "neural.precision",
     "views_per_identity": "scene.views_per_identity",

@@ -51,7 +51,7 @@ def predict(
     from synthforge.prediction.predict import predict as run
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    stored = load_model(model.parent if model.is_file() else model, device)
+    stored = load_model(model, device)
     find = GivenBoxes(boxes) if boxes else Detector(all_faces)
     summary = run(
         stored, paths, out, find, overlay, npy, batch, lambda row, n: tqdm(row, total=n, unit="picture")

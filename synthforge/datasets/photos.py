@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from synthforge.datasets.sample import CROP_SCALE, CheckError, Sample, TargetClass, flip_table
+from synthforge.datasets.sample import CROP_SCALE, LANDMARK_BOX, CheckError, Sample, TargetClass, flip_table
 
 Split = Literal["train", "val", "test", "all"]
 SPLITS = ("train", "val", "test")
@@ -40,7 +40,7 @@ class PhotoSource:
     benchmark: Benchmark
     classes: tuple[TargetClass, ...] = ()
     has_points = has_depth = relative_depth = False
-    crop_source = "box of the annotated landmarks"
+    crop_source = LANDMARK_BOX
     crop_scale = CROP_SCALE
 
     def __init__(self, items: Sequence[tuple], split: Split = "all", unpaired: Sequence[str] = ()):

@@ -1,5 +1,6 @@
 """One annotated image, whatever it was read from, and the crop that shows its face."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +30,8 @@ class Sample:
     layout declares. `target` holds class ids of the source's own schema (255: unknown); `depth` z in
     metres (inf: none), or of unknown scale and offset where the source has only `relative_depth`;
     `intrinsics` are in pixels of the image, where the camera is known; `person` groups images that must
-    not be split.
+    not be split. Synthetic samples may have `visible` (0 outside, 1 occluded, 2 visible; None: not known),
+    `alpha` (coverage by the head) and `normals` (camera frame; 0: none) too.
     """
 
     name: str
@@ -40,6 +42,9 @@ class Sample:
     depth: Float[np.ndarray, "h w"] | None = None
     person: str = ""
     intrinsics: Float[np.ndarray, "3 3"] | None = None
+    visible: UInt8[np.ndarray, " p"] | None = None
+    alpha: UInt8[np.ndarray, "h w"] | None = None
+    normals: Float[np.ndarray, "h w 3"] | None = None
 
     def reduced(self, max_side: float) -> "Sample":
         """The same sample with the image and its labels scaled so that the box's longer side is at
@@ -61,8 +66,16 @@ class Sample:
             points=None if self.points is None else self.points * scale,
             target=shrink(self.target),
             depth=shrink(self.depth),
+            alpha=shrink(self.alpha),
+            normals=shrink(self.normals),
             intrinsics=None if self.intrinsics is None else np.diag([*scale, 1]) @ self.intrinsics,
         )
+
+    def add_to(self, digest: "hashlib._Hash") -> None:
+        """Feed the image and its labels to a hash."""
+        digest.update(self.name.encode())
+        for labels in (self.rgb, self.points, self.target, self.depth):
+            digest.update(b"" if labels is None else np.ascontiguousarray(labels).tobytes())
 
 
 @dataclass(frozen=True)
@@ -108,23 +121,40 @@ class Source(Protocol):
 
 
 class CachedSource:
-    """A source whose samples were read once and are kept in memory, reduced to what a crop needs."""
+    """A source whose samples were read once and are kept in memory, reduced to what a crop needs.
+
+    Forked processes share that memory; a spawned one reads the samples it is asked for again.
+    `sha256` is that of all samples as they were read.
+    """
 
     def __init__(self, source: Source, max_side: float, indices: Sequence[int] | None = None):
         self.name, self.classes, self.flip_classes = source.name, source.classes, source.flip_classes
         self.has_points, self.has_depth = source.has_points, source.has_depth
         self.relative_depth = source.relative_depth
         self.crop_source, self.crop_scale = source.crop_source, source.crop_scale
-        wanted = range(len(source)) if indices is None else indices
-        self.samples = [source[i].reduced(max_side) for i in wanted]
+        self.source, self.max_side = source, max_side
+        self.indices = list(range(len(source)) if indices is None else indices)
+        self.samples: list[Sample | None] = []
+        digest = hashlib.sha256()
+        for index in self.indices:
+            sample = source[index]
+            sample.add_to(digest)
+            self.samples.append(sample.reduced(max_side))
+        self.sha256 = digest.hexdigest()
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.indices)
 
     def __getitem__(self, index: int) -> Sample:
+        if self.samples[index] is None:
+            self.samples[index] = self.source[self.indices[index]].reduced(self.max_side)
         return self.samples[index]
 
+    def __getstate__(self) -> dict:
+        return vars(self) | {"samples": [None] * len(self)}
 
+
+LANDMARK_BOX = "box of the annotated landmarks"  # `crop_source` of crops made from the 68 points
 CROP_SCALE = 1.3  # side of the crop over the landmarks' box: forehead and chin have room
 
 

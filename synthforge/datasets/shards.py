@@ -1,12 +1,13 @@
 """Synthetic shards as a source of samples."""
 
+import hashlib
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from synthforge.conventions import CLASS_FLIP, CLASSES
-from synthforge.datasets.sample import CROP_SCALE, Sample, TargetClass, points_box
+from synthforge.datasets.sample import CROP_SCALE, LANDMARK_BOX, Sample, TargetClass, points_box
 
 OUR_CLASSES = tuple(TargetClass(c.id, c.name, (c.name,), c.color) for c in CLASSES)
 
@@ -16,33 +17,62 @@ class ShardSource:
 
     Args:
         folder: directory with `dataset.json`.
-        jaw: take the 17 jaw points from the visible contour, as annotators of 300-W do, or fixed
-            on the mesh.
+        jaw: take the 17 jaw points from the visible contour, as annotators of 300-W do (all those in
+            the image count as visible), or fixed on the mesh.
+        crop_scale: side of the plain crop over the landmarks' box.
+        extra: `alpha` and `normals` are read too, where they are named.
     """
 
     classes = OUR_CLASSES
     flip_classes = CLASS_FLIP
     has_points = has_depth = True
     relative_depth = False
-    crop_source = "box of the true landmarks"
-    crop_scale = CROP_SCALE
+    crop_source = LANDMARK_BOX
 
-    def __init__(self, folder: Path, jaw: Literal["contour", "fixed"] = "contour"):
+    def __init__(
+        self,
+        folder: Path,
+        jaw: Literal["contour", "fixed"] = "contour",
+        crop_scale: float = CROP_SCALE,
+        extra: tuple[str, ...] = (),
+    ):
         from synthforge.storage.reader import DatasetReader
 
         self.reader = DatasetReader(folder)
-        self.name, self.jaw = Path(folder).name, jaw
-        self.keys = ["rgb", "segmentation", "depth", "landmarks_2d", "intrinsics"]
+        self.name, self.jaw, self.crop_scale = Path(folder).name, jaw, crop_scale
+        self.keys = [
+            "rgb",
+            "segmentation",
+            "depth",
+            "landmarks_2d",
+            "landmarks_visible",
+            "intrinsics",
+            *extra,
+        ]
         self.keys += ["landmarks_contour_2d"] if jaw == "contour" else []
+        self.keys += ["distortion"] if "distortion" in self.reader.keys else []
 
     def __len__(self) -> int:
         return len(self.reader)
 
+    @property
+    def runs(self) -> list[int]:
+        """Samples of each shard: neighbours that are cheap to read together."""
+        return [shard["n_samples"] for shard in self.reader.shards]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the shards' hashes: of every byte of the data set."""
+        return hashlib.sha256("".join(s["sha256"] for s in self.reader.shards).encode()).hexdigest()
+
     def __getitem__(self, index: int) -> Sample:
         data = self.reader.read(index, self.keys)
-        points = data["landmarks_2d"].astype(np.float64)
+        points, visible = data["landmarks_2d"].astype(np.float64), data["landmarks_visible"]
         if self.jaw == "contour":
             points = np.concatenate([data["landmarks_contour_2d"].astype(np.float64), points[17:]])
+            inside = ((points[:17] > 0) & (points[:17] < data["rgb"].shape[0])).all(1)
+            visible = np.concatenate([np.where(inside, 2, 0), visible[17:]]).astype(np.uint8)
+        pinhole = not ("distortion" in data and data["distortion"].any())
         return Sample(
             name=f"{index:06d}",
             rgb=data["rgb"],
@@ -50,5 +80,8 @@ class ShardSource:
             points=points,
             target=data["segmentation"],
             depth=data["depth"],
-            intrinsics=data["intrinsics"].astype(np.float64),
+            intrinsics=data["intrinsics"].astype(np.float64) if pinhole else None,
+            visible=visible,
+            alpha=data.get("alpha"),
+            normals=data.get("normals"),
         )

@@ -3,8 +3,7 @@
 View n of a run is the same whatever worker makes it and wherever the run was interrupted.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -13,76 +12,21 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler
 
 from synthforge.conventions import IGNORE, LANDMARK_FLIP, N_LANDMARKS
 from synthforge.datasets import geometry
-from synthforge.datasets.photometric import PhotometricConfig, photometric
+from synthforge.datasets.augment import AugmentConfig, random_matrix
+from synthforge.datasets.backgrounds import background, swap_background
+from synthforge.datasets.photometric import photometric
 from synthforge.datasets.sample import Sample, Source
-from synthforge.errors import ConfigError
 from synthforge.rng import sample_rng
 
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """Geometry of the random crops (degrees, fractions of the crop) and the photometric part.
-
-    `scale` is the crop's side over that of the plain crop; a share `wide` of the views takes
-    `wide_scale` instead, so that whole heads are seen too.
-    """
-
-    rotation: float = 16.0
-    scale: tuple[float, ...] = (0.88, 1.15)
-    wide: float = 0.25
-    wide_scale: tuple[float, ...] = (1.15, 1.75)
-    shift: float = 0.06
-    shear: float = 0.05
-    mirror: float = 0.5
-    photometric: PhotometricConfig = field(default_factory=PhotometricConfig)
-
-
-AUGMENTATIONS = {
-    "weak": AugmentConfig(
-        rotation=10.0, scale=(0.92, 1.08), wide=0.0, shear=0.0, photometric=PhotometricConfig(amount=0.0)
-    ),
-    "medium": AugmentConfig(),
-    "strong": AugmentConfig(
-        rotation=28.0,
-        scale=(0.88, 1.2),
-        shift=0.08,
-        shear=0.1,
-        photometric=PhotometricConfig(amount=0.9),
-    ),
-}
-
-
-def augmentation(name: str) -> AugmentConfig:
-    """Preset by name: weak, medium, strong."""
-    if name not in AUGMENTATIONS:
-        raise ConfigError(
-            f"unknown augmentation {name!r}", where="augment", fix=f"use one of: {', '.join(AUGMENTATIONS)}"
-        )
-    return AUGMENTATIONS[name]
-
-
-def random_matrix(
-    sample: Sample, size: int, config: AugmentConfig, rng: np.random.Generator, crop_scale: float
-) -> geometry.Affine:
-    """Affine map of one random crop; the plain crop is `crop_scale` times the sample's box."""
-    wide, mirror, rotation, scale, dx, dy, shear = rng.random(7)
-    low, high = config.wide_scale if wide < config.wide else config.scale
-    return geometry.crop_matrix(
-        sample.box,
-        size,
-        scale=crop_scale * low * (high / low) ** scale,
-        rotation=np.deg2rad(config.rotation) * (2 * rotation - 1),
-        shift=(config.shift * (2 * dx - 1), config.shift * (2 * dy - 1)),
-        shear=config.shear * (2 * shear - 1),
-        mirror=bool(mirror < config.mirror),
-    )
+WINDOW = 16  # runs of samples (shards) that are shuffled together and held open
 
 
 class Views(Dataset):
     """Map from (number of the view, index of the sample) to tensors of one crop.
 
-    Keys: rgb uint8 3 s s; points float32 68 2 (fractions of the crop) and point_weight 68 (0 where
-    unknown or outside); target uint8 t t (255: unknown); depth float32 t t (inf: none).
+    Keys: rgb uint8 3 s s; points float32 68 2 (fractions of the crop), point_weight 68 (0 where
+    unknown or outside) and visible uint8 68 (0 outside, 1 occluded, 2 visible); target uint8 t t (255:
+    unknown); depth float32 t t (inf: none); normals float32 3 t t (0: none), where the samples have them.
 
     Args:
         source: data set.
@@ -91,6 +35,7 @@ class Views(Dataset):
         augment: random crops, or None for the plain crop.
         seed: of the random views.
         outside: class id beyond the image's border.
+        real: adds a key `real` of this value, where photographs and synthetic samples are told apart.
     """
 
     def __init__(
@@ -101,12 +46,18 @@ class Views(Dataset):
         augment: AugmentConfig | None = None,
         seed: int = 0,
         outside: int = IGNORE,
+        real: bool | None = None,
     ):
         self.source, self.size, self.label_stride = source, size, label_stride
-        self.augment, self.seed, self.outside = augment, seed, outside
+        self.augment, self.seed, self.outside, self.real = augment, seed, outside, real
 
     def __len__(self) -> int:
         return len(self.source)
+
+    @property
+    def runs(self) -> list[int]:
+        """Numbers of samples that lie behind one another in a file."""
+        return list(getattr(self.source, "runs", [len(self.source)]))
 
     def __getitem__(self, key: tuple[int, int] | int) -> dict[str, Tensor]:
         number, index = key if isinstance(key, tuple) else (key, key)
@@ -119,21 +70,34 @@ class Views(Dataset):
         replicate = self.augment is not None and rng.random() < 0.5
         rgb = geometry.warp_rgb(sample.rgb, matrix, self.size, replicate)
         if self.augment is not None:
+            rgb = self._other_background(rgb, sample, matrix, rng)
             rgb = photometric(rgb, self.augment.photometric, rng)
         return {
             "rgb": torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1))),
             **self._points(sample, matrix),
             **self._maps(sample, matrix),
+            **({} if self.real is None else {"real": torch.tensor(self.real)}),
         }
 
+    def _other_background(self, rgb: np.ndarray, sample: Sample, matrix, rng: np.random.Generator):
+        if sample.alpha is None or rng.random() >= self.augment.background:
+            return rgb
+        alpha = geometry.warp_image(sample.alpha, matrix, self.size)
+        return swap_background(rgb, alpha, background(self.size, rng, self.augment.background_folder))
+
     def _points(self, sample: Sample, matrix) -> dict[str, Tensor]:
-        if sample.points is None:
-            return {"points": torch.zeros(N_LANDMARKS, 2), "point_weight": torch.zeros(N_LANDMARKS)}
-        points = geometry.warp_points(sample.points, matrix, LANDMARK_FLIP) / self.size
-        inside = ((points > 0) & (points < 1)).all(1)
+        points, visible = np.zeros((N_LANDMARKS, 2)), np.zeros(N_LANDMARKS, np.uint8)
+        inside = np.zeros(N_LANDMARKS, bool)
+        if sample.points is not None:
+            moved = geometry.warp_points(sample.points, matrix, LANDMARK_FLIP)
+            seen = np.full(N_LANDMARKS, 2, np.uint8) if sample.visible is None else sample.visible
+            swap = LANDMARK_FLIP if geometry.is_mirror(matrix) else None
+            visible = geometry.warp_visible(seen, moved, self.size, swap)
+            points, inside = moved / self.size, ((moved > 0) & (moved < self.size)).all(1)
         return {
             "points": torch.from_numpy(points.astype(np.float32)),
             "point_weight": torch.from_numpy(inside.astype(np.float32)),
+            "visible": torch.from_numpy(visible),
         }
 
     def _maps(self, sample: Sample, matrix) -> dict[str, Tensor]:
@@ -145,44 +109,84 @@ class Views(Dataset):
             target = geometry.warp_ids(sample.target, small, side, self.outside, self.source.flip_classes)
         if sample.depth is not None:
             depth = geometry.warp_depth(sample.depth, small, side)
-        return {"target": torch.from_numpy(target), "depth": torch.from_numpy(depth)}
+        maps = {"target": torch.from_numpy(target), "depth": torch.from_numpy(depth)}
+        if sample.normals is not None:
+            normals = geometry.warp_normals(sample.normals, small, side)
+            maps["normals"] = torch.from_numpy(normals.transpose(2, 0, 1).copy())
+        return maps
+
+
+def epoch_order(runs: Sequence[int], rng: np.random.Generator, window: int = WINDOW) -> np.ndarray:
+    """Every sample once: runs (shards) in random order, and the samples of `window` runs mixed.
+
+    Reading then touches few files at a time; with no more runs than `window` it is a plain permutation.
+    """
+    first = np.concatenate([[0], np.cumsum(runs)])
+    order = rng.permutation(len(runs))
+    groups = [order[i : i + window] for i in range(0, len(order), window)]
+    return np.concatenate(
+        [rng.permutation(np.concatenate([np.arange(first[r], first[r + 1]) for r in g])) for g in groups]
+    )
 
 
 class ViewSampler(Sampler):
-    """(view, sample) pairs `first` to `last`: a fresh seeded permutation of the samples per pass.
+    """(view, sample) pairs `first` to `last`: a fresh seeded order of the samples per pass.
 
     Its length counts from view 0, as the trainer counts the steps of a resumed run.
+
+    Args:
+        runs: samples that lie behind one another in each file.
+        share: (number of this process, processes): every so many-th view is its own.
     """
 
-    def __init__(self, n_samples: int, first: int, last: int, seed: int):
-        self.n_samples, self.first, self.last, self.seed = n_samples, first, last, seed
+    def __init__(
+        self, runs: Sequence[int], first: int, last: int, seed: int, share: tuple[int, int] = (0, 1)
+    ):
+        self.runs, self.first, self.last, self.seed, self.share = runs, first, last, seed, share
 
     def __len__(self) -> int:
-        return self.last
+        return self.last // self.share[1]
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        epoch, order = -1, None
-        for view in range(self.first, self.last):
-            if view // self.n_samples != epoch:
-                epoch = view // self.n_samples
-                order = sample_rng(self.seed, epoch, "order").permutation(self.n_samples)
-            yield view, int(order[view % self.n_samples])
+        epoch, order, n = -1, None, sum(self.runs)
+        for view in range(self.first + self.share[0], self.last, self.share[1]):
+            if view // n != epoch:
+                epoch = view // n
+                order = epoch_order(self.runs, sample_rng(self.seed, epoch, "order"))
+            yield view, int(order[view % n])
 
 
-def train_loader(views: Dataset, batch: int, first_step: int, last_step: int, seed: int, workers: int):
+def train_loader(
+    views: Dataset,
+    batch: int,
+    first_step: int,
+    last_step: int,
+    seed: int,
+    workers: int,
+    share: tuple[int, int] = (0, 1),
+    start: str = "fork",
+    sampler: Sampler | None = None,
+) -> DataLoader:
     """Batches `first_step` to `last_step` of a run.
 
     Args:
         views: `Views`, or `JoinedViews` of several sources.
+        batch: of all processes together.
         workers: processes that make views beside the training one.
+        share: number of this process, processes.
+        start: how workers begin, fork or spawn.
+        sampler: of (view, sample) pairs (default: `ViewSampler`).
     """
+    if sampler is None:
+        sampler = ViewSampler(views.runs, first_step * batch, last_step * batch, seed, share)
     return DataLoader(
         views,
-        batch_size=batch,
-        sampler=ViewSampler(len(views), first_step * batch, last_step * batch, seed),
+        batch_size=batch // share[1],
+        sampler=sampler,
         num_workers=workers,
         persistent_workers=False,
         prefetch_factor=4 if workers else None,
+        multiprocessing_context=start if workers else None,
         worker_init_fn=_one_thread,
     )
 
@@ -197,8 +201,14 @@ class JoinedViews(Dataset):
     def __len__(self) -> int:
         return self.starts[-1]
 
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
-        number, index = key
+    @property
+    def runs(self) -> list[int]:
+        """Those of the parts; parts kept in memory are shuffled as one."""
+        runs = [part.runs for part in self.parts]
+        return [len(self)] if all(len(r) == 1 for r in runs) else sum(runs, [])
+
+    def __getitem__(self, key: tuple[int, int] | int) -> dict[str, Tensor]:
+        number, index = key if isinstance(key, tuple) else (key, key)
         part = int(np.searchsorted(self.starts, index, side="right"))
         return self.parts[part][number, index - (self.starts[part - 1] if part else 0)]
 

@@ -57,7 +57,8 @@ def evaluate(
         raise DatasetError("holds no sample", where=source.name)
     source = under_protocol(source, config.protocol)
     relative = source.relative_depth
-    predict = Predictor(model, source.crop_scale, source.classes, source.has_depth or relative, flip)
+    scale = model.crop_scale(source.crop_source, source.crop_scale)
+    predict = Predictor(model, scale, source.classes, source.has_depth or relative, flip)
     alignments = _alignments(model, relative)
     scores: list[ImageScore] = []
     for i in track(range(len(source))):
@@ -66,7 +67,7 @@ def evaluate(
         scores.append(score_image(sample, labels, source, config.normaliser, alignments))
     found = figures(scores, source, config)
     result = {
-        "protocol": _protocol(source, scores, flip, config),
+        "protocol": _protocol(source, scale, scores, flip, config),
         **as_json(found),
         **_absent(scores, source),
     }
@@ -88,14 +89,16 @@ def _alignments(model: StoredModel, relative_truth: bool) -> tuple[str, ...]:
     return tuple(a for a in ALIGNMENTS if not (relative and a in ("absolute", "scale")))
 
 
-def _protocol(source: Source, scores: list[ImageScore], flip: bool, config: EvaluateConfig) -> dict:
+def _protocol(
+    source: Source, scale: float, scores: list[ImageScore], flip: bool, config: EvaluateConfig
+) -> dict:
     missed = [s.name for s in scores if s.errors is not None and np.isinf(s.errors).any()]
     return {
         "name": config.protocol,
         "data": source.name,
         "images": len(scores),
         "names_sha256": hashlib.sha256("\n".join(s.name for s in scores).encode()).hexdigest(),
-        "crop": f"{source.crop_source}, square, x{source.crop_scale:g}",
+        "crop": f"{source.crop_source}, square, x{scale:g}",
         "normaliser": NORMALISERS[config.normaliser][1] if source.has_points else None,
         "points_missing_in": missed,
         "flip_averaging": flip,

@@ -2,9 +2,11 @@
 
 from synthforge.errors import ConfigError
 from synthforge.generators.eyes import IRIS
-from synthforge.generators.hair import COLORS, STYLES
+from synthforge.generators.hair_color import COLORS
+from synthforge.generators.hair_styles import STYLES
 from synthforge.generators.light import SETTINGS
 from synthforge.generators.occluders import KINDS as OCCLUDERS
+from synthforge.generators.scenery import PLACES
 from synthforge.scene.distributions import Distribution
 from synthforge.scene.sampling import check_range
 
@@ -17,25 +19,29 @@ ATTRIBUTES: dict[str, tuple[str, ...] | tuple[float, float]] = {
     "freckles": (0.0, 1.0),
     "lip_color": (0.0, 1.0),
     "makeup": (0.0, 1.0),
+    "sweat": (0.0, 1.0),
     "iris_color": tuple(IRIS),
     "pupil": (0.0, 1.0),
-    "hair_color": (*COLORS, "dyed"),
+    "hair_color": COLORS,
     "hair_style": ("bald", *STYLES),
     "facial_hair": ("none", "stubble", "moustache", "goatee", "full"),
     "brow_thickness": (0.2, 2.5),
     "brow_density": (0.0, 1.0),
-    "eyeglasses": ("none", "clear", "sunglasses"),
+    "eyeglasses": ("none", "clear", "tinted", "sunglasses"),
     "headwear": ("none", "cap", "beanie", "brim", "hood", "headscarf"),
     "facewear": ("none", "surgical_mask", "cloth_mask"),
     "earrings": ("none", "stud", "hoop", "drop"),
     "headphones": ("none", "over_ear"),
-    "occluder": OCCLUDERS,
+    "occluder": (*OCCLUDERS, "hair"),
     "light": tuple(SETTINGS),
     "exposure": (-3.0, 3.0),  # EV
     "white_balance": (-2.0, 2.0),
-    "background": ("plain", "room", "outdoor", "texture"),
+    "background": tuple(PLACES),
     "blur": (0.0, 1.0),
     "noise": (0.0, 1.0),
+    "aperture": (0.0, 60.0),  # mm, entrance pupil; 0: everything of the person is sharp
+    "vignette": (0.0, 1.0),
+    "compression": (0.0, 1.0),
 }
 
 

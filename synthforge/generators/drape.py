@@ -34,13 +34,14 @@ _INNER = ("eye", "teeth", "gum", "tongue", "mouth", "socket", "lash")
 @dataclass(frozen=True)
 class _Places:
     """Constants of a head: triangles outside, which are of the ears, the canonical height of their lowest
-    corner (m), and where canonical points lie."""
+    corner (m), where canonical points lie, and how far (m) the head rests from the canonical one."""
 
     outer: Int[np.ndarray, " f"]
     ears: Bool[np.ndarray, " f"]
     lowest: Float[np.ndarray, " f"]
     tree: cKDTree
     vertex: Int[np.ndarray, " n"]
+    shift: Float[np.ndarray, " 3"]
 
 
 _CACHE: WeakKeyDictionary[HeadModel, _Places] = WeakKeyDictionary()
@@ -53,7 +54,8 @@ def _places(head: HeadModel) -> _Places:
         vertex = np.unique(head.faces[outer])
         lowest = head.canonical[head.faces[outer], 1].min(1)
         ears = _on_ears(head)[outer]
-        _CACHE[head] = _Places(outer, ears, lowest, cKDTree(head.canonical[vertex]), vertex)
+        shift = (head.vertices.numpy() - head.canonical)[vertex].mean(0).astype(np.float64)
+        _CACHE[head] = _Places(outer, ears, lowest, cKDTree(head.canonical[vertex]), vertex, shift)
     return _CACHE[head]
 
 
@@ -95,7 +97,10 @@ class Reach:
         wide: float = 2.6,
     ) -> "Reach":
         """Map of a surface; triangles that leave the map, or lie across its far pole, are left out."""
-        q = (points - middle) @ axes.T
+        used = np.zeros(len(points), bool)
+        used[faces] = True
+        faces = (np.cumsum(used) - 1).astype(np.int32)[faces]
+        q = (points[used] - middle) @ axes.T
         r = np.linalg.norm(q, axis=1)
         angle = np.arctan2(np.hypot(q[:, 0], q[:, 2]), q[:, 1])
         inside = angle < wide
@@ -113,11 +118,14 @@ class Reach:
         size = 2 * cells + 1
         return Reach(self.middle, self.axes, self.wide, ndimage.maximum_filter(self.radius, (size, size)))
 
+    @cached_property
+    def _met(self) -> np.ndarray:
+        return np.dstack([self.radius, self.radius > 0])
+
     def at(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
         """Radius (m) in the direction of points; 0 where nothing is met."""
         xy = _plane((points - self.middle) @ self.axes.T) / self.wide * (_CELLS / 2) + _CELLS / 2
-        met = np.dstack([self.radius, self.radius > 0])
-        radius, share = bilinear(met, xy[:, 0], xy[:, 1]).T.astype(np.float64)
+        radius, share = bilinear(self._met, xy[:, 0], xy[:, 1]).T.astype(np.float64)
         return np.where(share > 0.4, radius / np.maximum(share, 0.4), 0.0)
 
 
@@ -162,6 +170,11 @@ class PosedHead:
     @cached_property
     def vertices(self) -> Float[np.ndarray, "v 3"]:
         return self.to_head(self.world.astype(np.float64))
+
+    @property
+    def shift(self) -> Float[np.ndarray, " 3"]:
+        """How far (m) the head model rests from the canonical head."""
+        return _places(self.head).shift
 
     @cached_property
     def landmarks(self) -> Float[np.ndarray, "68 3"]:

@@ -11,13 +11,13 @@ from synthforge.heads.base import HeadModel
 
 # sRGB middles; the ring around the pupil is warmer. Source: estimates from photographs.
 IRIS = {
-    "dark_brown": ("3b2417", "4a2c18"),
-    "brown": ("634026", "7a4a22"),
-    "amber": ("8a5a2b", "a8742f"),
-    "hazel": ("7a6a3c", "8a5a2b"),
-    "green": ("6c7a55", "8a7a45"),
-    "grey": ("8a949a", "8f9088"),
-    "blue": ("6f8fb0", "8c9aa0"),
+    "dark_brown": ("3a2316", "482917"),
+    "brown": ("5c3822", "704324"),
+    "amber": ("75502e", "8a6234"),
+    "hazel": ("665c40", "79532f"),
+    "green": ("606a52", "786c48"),
+    "grey": ("757e84", "7c7d78"),
+    "blue": ("647a91", "7b878c"),
 }
 _IRIS_DEPTH = 0.0030  # m behind the cornea's apex
 _REFRACTION = 1 / 1.336
@@ -72,12 +72,12 @@ def eye_material(
             place, samples.view[at] @ turn, unit(samples.normal[at] @ turn), head.iris_radius[side],
             front, iris_color, pupil, fleck, outward=1.0 if side == 0 else -1.0,
         )  # fmt: skip
-    shade = 1 - 0.62 * contact
+    shade = 1 - 0.58 * contact
     albedo = albedo * shade[:, None] ** np.array([0.9, 1.0, 1.05])
     return Material(
         albedo=albedo.astype(np.float32),
         normal=normal,
-        roughness=np.full(n, 0.18, np.float32),
+        roughness=np.full(n, 0.13, np.float32),
         coat=coat,
         specular=np.full(n, 0.045, np.float32),
         scatter=np.full(n, 0.35, np.float32),
@@ -100,20 +100,23 @@ def _eye_albedo(place, view, normal, iris_radius, front, iris_color, pupil, flec
     outer, inner = (hex_to_linear(c) for c in IRIS.get(iris_color, IRIS["brown"]))
     ring = np.stack([np.cos(angle) * 3.0, np.sin(angle) * 3.0, r * 0.5], -1).astype(np.float32)
     fibre = noise(np.ascontiguousarray(ring), (0.14, 0.14, 0.5), fleck)
+    cloud = noise(np.ascontiguousarray(ring), (1.1, 1.1, 0.3), fleck + 5)
     pupil_r = 0.26 + 0.24 * pupil
     mix = np.clip((0.62 - r + 0.06 * fibre[:, 1]) / 0.25, 0, 1)[:, None]
-    iris = (outer * (1 - mix) + inner * mix) * np.exp(0.28 * fibre[:, 0])[:, None] * 0.6
-    iris = iris * (1 - 0.72 * _step(0.80, 1.0, r))[:, None]  # limbal ring
+    iris = (outer * (1 - mix) + inner * mix) * np.exp(0.18 * fibre[:, 0] + 0.14 * cloud[:, 0])[:, None] * 0.6
+    collarette = np.exp(-(((r - pupil_r - 0.14 - 0.02 * cloud[:, 1]) / 0.06) ** 2))
+    iris = iris * (1 + 0.16 * collarette - 0.68 * _step(0.72, 0.98, r))[:, None]  # limbal ring
     iris = iris * (1 - 0.98 * _step(pupil_r + 0.05, pupil_r - 0.03, r))[:, None] + 0.003
 
-    sclera = np.asarray(lab_to_linear(np.array([76.0, 2.5, 5.0])))
+    sclera = np.asarray(lab_to_linear(np.array([71.0, 3.0, 5.5])))
     lateral = np.clip(np.abs(place[:, 0]) / 0.011, 0, 1)
-    veins = noise(np.ascontiguousarray(place.astype(np.float32)), (0.0016, 0.0005, 0.0016), fleck)[:, 0]
-    pink = lateral**2 * (0.18 + 0.22 * _step(0.8, 1.8, veins))
+    grain = noise(np.ascontiguousarray(place.astype(np.float32)), (0.0045, 0.0011, 0.0030), fleck)
+    veins = np.exp(-((grain[:, 0] / 0.16) ** 2)) * _step(-0.2, 0.8, grain[:, 1])  # where a noise crosses 0
+    pink = lateral * (0.10 + 0.14 * lateral) + 0.42 * veins * _step(0.35, 0.8, lateral)
     inner_corner = _step(0.007, 0.0115, -outward * place[:, 0])
     pink = pink + 0.5 * inner_corner
-    white = sclera * np.exp(-pink[:, None] * np.array([0.12, 0.75, 0.65])) * (1 - 0.22 * lateral)[:, None]
-    border = _step(0.95, 1.06, r_surface / iris_radius)[:, None]
+    white = sclera * np.exp(-pink[:, None] * np.array([0.12, 0.75, 0.65])) * (1 - 0.34 * lateral**2)[:, None]
+    border = _step(0.91, 1.09, r_surface / iris_radius)[:, None]
     behind = _step(-0.002, 0.002, place[:, 2])[:, None]
     return (iris * (1 - border) + white * border) * (0.4 + 0.6 * behind)
 

@@ -1,77 +1,35 @@
-"""Strand hair and beards: roots on the canonical scalp, ribbons grown in the head's frame.
+"""Scalp hair: guides rooted on the canonical scalp and grown in the head's frame, strands that follow them.
 
-Borders and directions follow published hairline and beard maps as collected in docs/heads.md;
-lengths are metres, angles radians. Every style is one row of `STYLES`.
+Lengths are metres, angles radians. The styles are in `hair_styles`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from synthforge.conventions import CLASS_ID
 from synthforge.generators.clothes import clip_triangles
-from synthforge.generators.color import hex_to_linear
-from synthforge.generators.drape import CENTRE, PosedHead, Reach, outer_faces
+from synthforge.generators.drape import CENTRE, Reach, outer_faces
+from synthforge.generators.hair_color import strand_colors
+from synthforge.generators.hair_styles import LONG, STYLES, Style, fringe_share, style_height
+from synthforge.generators.locks import coils, follow
+from synthforge.generators.skin import skin_base
+from synthforge.generators.strands import Grower, smooth_noise, strand_mesh, unit
+from synthforge.generators.tied import hanging, ties_of, to_ties
 from synthforge.generators.worn import WornMesh
 from synthforge.heads.base import HeadModel
-from synthforge.render.interpolate import vertex_normals
 from synthforge.rng import sample_rng
 from synthforge.types import SceneParams
 
-# sRGB middles of natural hair; dyed hair draws its hue.
-COLORS = {
-    "black": "17120f", "dark_brown": "2c1d15", "brown": "4f3422", "blond": "a5835a", "red": "7a3a1d",
-    "grey": "8b8782", "white": "c6c2ba",
-}  # fmt: skip
-# Azimuth (degrees from the front) against height of the scalp border (m), subject's either side.
-_BORDER = np.array(
-    [[0, 0.091], [18, 0.091], [36, 0.088], [44, 0.072], [50, 0.056], [62, 0.034], [70, -0.012], [74, -0.012],
-     [80, 0.030], [97, 0.030], [103, -0.002], [112, -0.038], [134, -0.068], [160, -0.064], [180, -0.060]]
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Style:
-    """`top` and `sides` are strand lengths; `lift` the share of the normal in a strand's first
-    direction; `weight` how fast it bends down; `comb` how hard it follows the combing direction;
-    `curl` radius and `turns` per metre of its coils; `back` combs the front backwards;
-    `volume` bounds how far strands stand off the head (m), for all but coiled hair; `fringe` lets the
-    front fall over the forehead; `tail` gathers all strands behind the head; `recess` moves the
-    front border back; `cut` is the height (m, head frame) at which hanging hair ends."""
-
-    top: float
-    sides: float
-    lift: float = 0.35
-    weight: float = 0.15
-    comb: float = 0.5
-    curl: float = 0.0
-    turns: float = 0.0
-    back: float = 0.0
-    volume: float = 0.018
-    fringe: bool = False
-    tail: bool = False
-    recess: float = 0.0
-    cut: float = -9.0
-
-
-STYLES = {
-    "buzz": Style(0.006, 0.004, lift=0.9, comb=0.1, weight=0.0),
-    "short": Style(0.040, 0.012, lift=0.5, comb=0.45, weight=0.06, back=0.2, volume=0.024),
-    "side_part": Style(0.075, 0.016, lift=0.3, comb=1.0, weight=0.08, back=0.3, volume=0.022),
-    "receding": Style(0.022, 0.012, lift=0.35, comb=0.5, weight=0.1, back=0.3, recess=0.013, volume=0.012),
-    "curly": Style(0.085, 0.040, lift=0.7, comb=0.15, weight=0.14, curl=0.0055, turns=55, back=0.2),
-    "afro": Style(0.060, 0.048, lift=1.0, comb=0.0, weight=0.0, curl=0.004, turns=95),
-    "bob": Style(0.235, 0.165, lift=0.15, comb=0.8, weight=0.35, back=0.35, volume=0.015, cut=-0.105),
-    "long": Style(0.420, 0.360, lift=0.12, comb=0.8, weight=0.35, back=0.4, volume=0.012),
-    "wavy": Style(
-        0.380, 0.320, lift=0.25, comb=0.6, weight=0.35, curl=0.0065, turns=12, back=0.4, volume=0.024
-    ),
-    "fringe": Style(0.360, 0.300, lift=0.12, comb=0.8, weight=0.35, back=0.2, volume=0.012, fringe=True),
-    "ponytail": Style(0.300, 0.260, lift=0.05, comb=1.0, weight=0.2, back=1.0, tail=True, volume=0.008),
-}
+_NECK = -0.145  # m below the middle of the braincase: from here down the body is what hair meets
+_SKIN = {"skin_tone": 4.0, "skin_hue": 0.0}  # attributes, and what they are without
+_EVERY = 5  # one in so many vertices of the body is enough for hair to fall on
+_FINE = 0.0007  # m per pixel at which strands are drawn at their own width
 
 
 def grow_hair(
@@ -79,90 +37,32 @@ def grow_hair(
     params: SceneParams,
     vertices: Float[np.ndarray, "v 3"],
     covers: Sequence[Reach] = (),
+    under: Sequence[WornMesh] = (),
 ) -> list[WornMesh]:
-    """Scalp hair and beard of one sample, world frame; nothing for the bald and shaven.
+    """Scalp hair of one sample, world frame; nothing for the bald.
 
     Args:
         vertices: posed head, metres, world frame.
         covers: what is worn over it (hat, mask); hair stays under them. A headscarf hides all of the
             scalp's, a hood takes in what is long.
+        under: clothes that hair falls on.
     """
-    rng = sample_rng(params.seed, params.index, "hair")
-    grower = _Grower(head, params, vertices, rng, covers)
-    worn = []
     style = STYLES.get(str(params.attributes.get("hair_style", "short")))
+    if style is None:
+        return []
     headwear = str(params.attributes.get("headwear", "none"))
-    if style is not None and headwear == "hood":
-        style = replace(style, top=min(style.top, 0.05), sides=min(style.sides, 0.03), tail=False)
-    if style is not None and headwear != "headscarf":
-        worn += grower.scalp(style)
-    beard = str(params.attributes.get("facial_hair", "none"))
-    if beard in _BEARDS:
-        worn.append(grower.beard(beard))
+    if headwear == "hood" and (style.top > LONG or style.free):
+        style = STYLES["short"]
+    rng = sample_rng(params.seed, params.index, "hair")
+    scalp = _Scalp(head, params, vertices, rng, covers, under)
+    worn = [] if headwear == "headscarf" else scalp.hair(style)
+    if params.attributes.get("occluder") == "hair":
+        worn.append(scalp.over_face())
     return worn
 
 
-def hair_color(params: SceneParams) -> Float[np.ndarray, " 3"]:
-    """Linear RGB of the hair; brows and stubble share it."""
-    rng = sample_rng(params.seed, params.index, "hair color")
-    name = str(params.attributes.get("hair_color", "dark_brown"))
-    if name == "dyed":
-        hue, depth = rng.random(), rng.uniform(0.15, 0.5)
-        wave = 0.5 + 0.5 * np.cos(2 * np.pi * (hue - np.array([0, 1, 2]) / 3))
-        return (depth * (0.15 + 0.85 * wave)).astype(np.float32)
-    return (hex_to_linear(COLORS[name]) * rng.uniform(0.75, 1.3)).astype(np.float32)
-
-
-def scalp_height(canonical: Float[np.ndarray, "n 3"], recess: float = 0.0) -> Float[np.ndarray, " n"]:
-    """Metres above the scalp border (negative: bare skin), from canonical places."""
-    x, y, z = (canonical - CENTRE).T
-    azimuth = np.degrees(np.arctan2(np.abs(x), z))
-    border = np.interp(azimuth, *_BORDER.T)
-    # A receding border climbs and moves back over the forehead, most at the corners.
-    front = np.interp(azimuth, [0, 25, 40, 60], [0.6, 1.5, 1.6, 0.0])
-    return canonical[:, 1] - border - recess * front - 2.0 * recess * front * np.clip(z / 0.08, 0, 1)
-
-
-def style_height(canonical: Float[np.ndarray, "n 3"], style: Style) -> Float[np.ndarray, " n"]:
-    """Metres above the border of a style: cropped hair is shaved at the nape, behind the ears."""
-    height = scalp_height(canonical, style.recess)
-    nape = np.clip((-0.045 - canonical[:, 2]) / 0.03, 0, 1) * (0.0 if style.top > 0.1 else 0.024)
-    return height - nape
-
-
-# Where beards grow: weights over the canonical face, product of soft bands (m).
-_BEARDS = {"moustache": 0.010, "goatee": 0.016, "full": 0.020}
-_BEARD_HAIRS = {"moustache": 1500, "goatee": 4500, "full": 9000}
-
-
-def _band(x: np.ndarray, low: np.ndarray | float, high: np.ndarray | float, soft: float) -> np.ndarray:
-    return np.clip((x - low) / soft + 0.5, 0, 1) * np.clip((high - x) / soft + 0.5, 0, 1)
-
-
-def beard_density(canonical: Float[np.ndarray, "n 3"], kind: str) -> Float[np.ndarray, " n"]:
-    """Relative density of facial hair at canonical places, 0 to 1.
-
-    `kind` is moustache, goatee or full. Borders: nose base to vermilion, sideburn to jaw, a neck
-    limit 15 mm above the larynx.
-    """
-    x, y, z = np.abs(canonical[:, 0]), canonical[:, 1], canonical[:, 2]
-    moustache = (
-        _band(y, -0.0345 - 0.2 * x, -0.0235 - 0.25 * x, 0.007) * _band(x, 0.002, 0.027, 0.010) * (z > 0.07)
-    )
-    chin = _band(y, -0.105, -0.060, 0.008) * _band(x, -1, 0.026, 0.010) * (z > 0.05)
-    frame = _band(x, 0.027, 0.033, 0.006) * _band(y, -0.075, -0.032, 0.008) * (z > 0.06)
-    if kind == "moustache":
-        return moustache
-    if kind == "goatee":
-        return np.maximum(np.maximum(moustache, chin), frame)
-    cheek_line = np.interp(x, [0.0, 0.030, 0.045, 0.060, 0.072], [-0.050, -0.040, -0.034, -0.014, 0.010])
-    cheek = np.clip((cheek_line - y) / 0.012 + 0.5, 0, 1) * np.clip((y + 0.112) / 0.02, 0, 1) * (z > 0.0)
-    sideways = np.clip((x - 0.024) / 0.008, 0, 1)
-    return np.maximum.reduce([moustache, chin, frame, cheek * np.maximum(sideways, y < -0.058)])
-
-
-class _Grower:
-    """Geometry shared by scalp and beard of one sample."""
+class _Scalp(Grower):
+    """Scalp of one sample, with how far its head reaches and where its body is."""
 
     def __init__(
         self,
@@ -171,88 +71,209 @@ class _Grower:
         vertices: np.ndarray,
         rng: np.random.Generator,
         covers: Sequence[Reach],
+        under: Sequence[WornMesh],
     ):
-        self.head, self.rng = head, rng
-        self.vertices = vertices.astype(np.float64)
-        self.normals = vertex_normals(vertices, head.faces).astype(np.float64)
-        self.posed = PosedHead(head, params, vertices)
-        self.turn = self.posed.turn
-        self.covers = covers
-        self.color = hair_color(params)
-        self.camera_at = params.camera.cam2world[:3, 3].astype(np.float64)
-        self.skin_faces = outer_faces(head, ears=False)
-        skin = np.unique(head.faces[outer_faces(head, ears=True)])
-        # Two maps: seen from the braincase, the shoulders would hide the neck.
-        self.head_radius = self._radius_map(skin[head.canonical[skin, 1] > -0.105])
-        self.body_radius = self._radius_map(skin)
+        super().__init__(head, params, vertices, rng, covers)
+        self.params, self.under = params, under
+        self.down = np.array([0.0, -1.0, 0.0]) @ self.turn
+        camera = params.camera
+        away = np.linalg.norm(self.camera_at - vertices.mean(0))
+        self.grain = float(away / camera.intrinsics[0, 0])  # m per pixel at the head
+        self.coarse = float(np.clip(self.grain / _FINE, 0.7, 3.0))
 
-    def to_head(self, points: np.ndarray) -> np.ndarray:
-        """World points before the head turned, relative to the middle of the braincase."""
-        return self.posed.to_head(points) - CENTRE
+    def _skull(self, ears: bool) -> Reach:
+        """How far the head reaches, without corners; cropped hair grows behind the ears, long hair over."""
+        reach = self.posed.reach(ears, heights=(-0.105, 9.0))
+        if not ears:
+            return reach
+        smooth = ndimage.gaussian_filter(ndimage.maximum_filter(reach.radius, 3), 1.5)
+        return replace(reach, radius=np.where(reach.radius > 0, np.maximum(smooth, reach.radius), 0))
 
-    def to_world(self, points: np.ndarray) -> np.ndarray:
-        return self.posed.to_world(points + CENTRE)
+    @cached_property
+    def body(self) -> tuple[cKDTree, np.ndarray, np.ndarray, np.ndarray]:
+        """Points of neck and shoulders (relative to the braincase), their normals, and how far clothes
+        stand off them (m)."""
+        skin = np.unique(self.head.faces[outer_faces(self.head, ears=False)])
+        skin = skin[self.head.canonical[skin, 1] < -0.08][::_EVERY]
+        points, normals = self.to_head(self.vertices[skin]), self.normals[skin] @ self.turn
+        tree, thick = cKDTree(points), np.zeros(len(skin))
+        for cloth in self.under:
+            worn = self.to_head(cloth.vertices.astype(np.float64))
+            near, at = tree.query(worn)
+            off = ((worn - points[at]) * normals[at]).sum(1)
+            np.maximum.at(thick, at, np.where(near < 0.06, off, 0))
+        return tree, points, normals, thick
 
-    def _radius_map(self, vertices: np.ndarray) -> np.ndarray:
-        """Outermost of the vertices around the braincase's middle over (elevation, azimuth), m."""
-        points = self.to_head(self.vertices[vertices])
-        rows, cols = _map_cell(points)
-        radius = np.zeros((_ROWS, _COLS))
-        np.maximum.at(radius, (rows.astype(int), cols.astype(int) % _COLS), np.linalg.norm(points, axis=1))
-        tiled = np.concatenate([radius] * 3, 1)
-        nearest = ndimage.distance_transform_edt(tiled == 0, return_distances=False, return_indices=True)
-        filled = ndimage.gaussian_filter(tiled[tuple(nearest)], 1.0, mode="nearest")
-        return filled[:, _COLS : 2 * _COLS]
-
-    def roots(self, density: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`count` points on the skin by per-vertex density: world position, normal, canonical place."""
-        faces = self.head.faces[self.skin_faces]
-        a, b, c = (self.vertices[faces[:, i]] for i in range(3))
-        area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-        weight = np.cumsum(area * density[faces].mean(1))
-        if weight[-1] <= 0:
-            return (np.zeros((0, 3)),) * 3
-        at = np.searchsorted(weight, self.rng.random(count) * weight[-1])
-        u, v = self.rng.random((2, count))
-        flip = u + v > 1
-        u, v = np.where(flip, 1 - u, u), np.where(flip, 1 - v, v)
-        bary = np.stack([1 - u - v, u, v], -1)[..., None]
-        corners = faces[at]
-
-        def mix(values: np.ndarray) -> np.ndarray:
-            return (values[corners] * bary).sum(1)
-
-        return mix(self.vertices), _unit(mix(self.normals)), mix(self.head.canonical.astype(float))
-
-    def scalp(self, style: Style) -> list[WornMesh]:
+    def hair(self, style: Style) -> list[WornMesh]:
         """Cap under the hair, and the strands."""
-        long = style.top > 0.1
+        rng, long = self.rng, style.top > LONG
+        self.skull = self._skull(ears=long)
+        part = rng.choice([-1, 1]) * rng.uniform(0.3, 1.0) * abs(style.part)
         height = style_height(self.head.canonical.astype(np.float64), style)
-        density = np.clip(height / 0.008 + 0.25, 0, 1)
-        at, normal, canonical = self.roots(density, 5500 if style.curl else 6500 if long else 9000)
+        density = np.clip(height / 0.030 + 0.06 if style.recess else height / 0.012 + 0.25, 0, 1)
+        if style.gather:  # sideburns stay too short to reach the tie
+            x, y, z = (self.head.canonical - CENTRE).T
+            density[(np.abs(x) > 0.04) & (z > -0.005) & (y < -0.010)] = 0
+        density *= 1 + 1.5 * _parted(style, self.head.canonical, part, 0.018)  # nothing falls over it
+        at, normal, canonical = self.roots(density, style.guides)
         if not len(at):
             return []
+        ties = ties_of(style.gather, rng) if style.gather else None
+        length = self._length(style, canonical) * rng.uniform(1 - style.ragged, 1.05, len(at))
+        if ties is None:
+            guides = self._guides(style, self.to_head(at), normal @ self.turn, canonical, length, part)
+        else:
+            guides = to_ties(self.to_head(at), ties, 12)
+            guides[:, 1:] = self._off_skull(guides[:, 1:], rng.uniform(0.0015, 0.007, (len(at), 1)))
+        each = style.clump < 0.5  # single strands coil, or whole locks
+        if style.curl and not each:
+            guides = self._curled(style, guides, length)
+
+        n = int(style.dense * (4200 if style.curl else 5500 if long else 8000) / self.coarse)
+        root, _, place = self.roots(density, n)
+        free = _parted(style, place, part, 0.0022) < 0.5
+        root, place, n = root[free], place[free], int(free.sum())
+        reach = np.clip(rng.normal(0.88, 0.10, n), 0.45, 1.0) if ties is None else np.ones(n)
+        keys = (_key(style, at, part) for at in (canonical, place))
+        paths = follow(guides, *keys, self.to_head(root), reach, style.clump, self._points(style))
+        if style.curl and each:
+            paths = self._curled(style, paths, self._length(style, place) * reach)
+        paths = paths + self._strayed(style, paths)
+        if long and ties is None:
+            beside = (fringe_share(place) < 0.5) | (style.fringe == 0)
+            paths[beside, 1:] = self._beside_face(paths[beside, 1:])
+        paths[:, 1:] = self._off_skull(paths[:, 1:], 0.0008)
+        above = np.maximum(style_height(place, style), 0)
+        width = self._width() if long else min(0.0009 * self.coarse**0.9, 0.2 * style.top)
+        width = width * np.clip(0.35 + above / 0.018, 0.35, 1)  # fine hair along the border
+        worn = [self._cap(style, height, part), self._strands(paths, width, place)]
+        for tie in [] if ties is None else ties:
+            tail = hanging(tie, style.gather, self.down, self._off_body, self.coarse, rng)
+            worn.append(self._strands(tail, self._width(), np.broadcast_to(tie + CENTRE, (len(tail), 3))))
+        return worn
+
+    def over_face(self) -> WornMesh:
+        """A lock that has come loose and hangs over the forehead and an eye."""
+        loose = Style(
+            0.15, 0.15, lift=0.25, comb=0.8, weight=0.25, volume=0.014, clump=0.35, fringe=0.17, mess=0.35
+        )
+        x, y, _ = self.head.canonical.T.astype(np.float64)
+        side = self.rng.choice([-1, 1]) * self.rng.uniform(0.004, 0.022)
+        height = style_height(self.head.canonical.astype(np.float64), loose)
+        patch = np.exp(-(((x - side) / 0.008) ** 2)) * (height > -0.004) * (height < 0.02) * (y > 0.075)
+        self.skull = self._skull(ears=True)
+        at, normal, canonical = self.roots(patch, 12)
+        if not len(at):
+            return strand_mesh(at, np.zeros((0, 3), int), CLASS_ID["hair"], at, at)
+        length = self.rng.uniform(0.08, 0.17, len(at))
+        guides = self._guides(loose, self.to_head(at), normal @ self.turn, canonical, length, 0.0)
+        root, _, place = self.roots(patch, int(170 / self.coarse))
+        reach = self.rng.uniform(0.6, 1.0, len(root))
+        paths = follow(guides, canonical, place, self.to_head(root), reach, loose.clump, 14)
+        paths[:, 1:] = self._off_skull(paths[:, 1:], 0.0015)
+        return self._strands(paths, 0.7 * self._width(), place)
+
+    def _width(self) -> float:
+        return 0.0013 * self.coarse**0.9
+
+    def _strands(self, paths: np.ndarray, width: np.ndarray | float, places: np.ndarray) -> WornMesh:
+        """Ribbons (m wide) of head-frame paths rooted at canonical places, as far as they are not covered."""
+        color = strand_colors(self.params, places, paths.shape[1], self.rng)
+        paths, shown = self.pressed(self.to_world(paths))
+        width = np.broadcast_to(width, len(shown))[shown]
+        least = 0.5 * min(self.grain, 0.0015)  # thinner lines would break into dots
+        return self.ribbons(paths, width, color[shown], CLASS_ID["hair"], least=least)
+
+    def _points(self, style: Style) -> int:
+        """Points of a strand: enough for its bends at the size it is seen."""
+        if style.gather:
+            return 8
+        if style.curl:
+            return int(np.clip(5.5 * style.turns * style.top, 12, 32))
+        return 13 if style.top > LONG else 3 if style.top < 0.01 else 6
+
+    def _length(self, style: Style, canonical: np.ndarray) -> np.ndarray:
+        """Metres: longer at the top, shorter at the border; cropped hair fades towards the nape."""
         above = np.maximum(style_height(canonical, style), 0)
         side = np.clip((0.085 - canonical[:, 1]) / 0.05, 0, 1) * (canonical[:, 2] < 0.06)
         length = style.top + (style.sides - style.top) * side
-        if not style.tail:  # hair is shorter at its border; cropped hair fades towards the nape
-            length *= np.clip(0.3 + above / (0.02 if long else 0.05), 0.3, 1)
-        length = np.minimum(length, canonical[:, 1] + 0.02 - style.cut) * self.rng.uniform(
-            0.75, 1.08, len(at)
-        )
-        if style.fringe:
-            length = np.where(self._in_fringe(canonical), self.rng.uniform(0.045, 0.062, len(at)), length)
-        n_segments = (13 if long else 5) + (9 if style.curl else 0)
-        paths = self._paths(style, at, normal, canonical, length, n_segments)
-        width = 0.0021 if long else min(0.0013, 0.14 * style.top)
-        width = width * np.clip(0.3 + above / 0.018, 0.3, 1)  # fine hair along the border
-        paths, shown = self._pressed(paths)
-        strands = self._ribbons(paths, width[shown], self.color, CLASS_ID["hair"])
-        return [self._cap(style, height), strands]
+        least, over = (0.3, 0.02) if style.top > LONG else (0.12, 0.05)
+        length = length * np.clip(least + above / over, least, 1)
+        length = np.minimum(length, canonical[:, 1] + 0.02 - style.cut)
+        if not style.fringe:
+            return length
+        share = fringe_share(canonical)  # longer towards the temples
+        return np.where(share > 0, np.minimum(length, style.fringe + 0.05 * (1 - share)), length)
 
-    def _cap(self, style: Style, height: np.ndarray) -> WornMesh:
+    def _guides(
+        self,
+        style: Style,
+        q: np.ndarray,
+        normal: np.ndarray,
+        canonical: np.ndarray,
+        length: np.ndarray,
+        part: float,
+    ) -> np.ndarray:
+        """Grown step by step: combed, bent down by their weight, kept off head and body; g k 3."""
+        rng, n = self.rng, len(q)
+        long = style.top > LONG
+        steps = 16 if long else 7
+        comb = self._combing(style, canonical, normal, part)
+        clump = smooth_noise(q / 0.02, rng)
+        stray = style.mess * (clump + 0.45 * rng.standard_normal((n, 3)))
+        direction = unit(style.lift * normal + comb + stray)
+        offset = rng.uniform(0.001, 0.010, n) * min(1.0, style.top / 0.06)
+        even = 0.35 if long else 0.75
+        bound = np.full(n, np.inf) if style.free else style.volume * rng.uniform(even, 1.0, n)
+        beside = (fringe_share(canonical) < 0.5) | (style.fringe == 0)
+        front = self._before_shoulder(q)
+        share = np.linspace(0.5, 1.5, steps) / steps  # short steps where the head is round
+        path = [q]
+        for s in range(1, steps + 1):
+            pull = style.weight * (0.4 + s / steps)
+            low = min(1.0, 0.25 + 2 * s / steps)  # no loops above the roots
+            direction = unit(direction + pull * self.down + 0.06 * comb)
+            falling = np.clip((-0.06 - q[:, 1]) / 0.05, 0, 1) * (q[:, 1] > -0.22)
+            # to before the shoulder or behind it (m from the braincase's middle)
+            direction[:, 2] += falling * np.clip((np.where(front, 0.075, -0.045) - q[:, 2]) / 0.06, -0.5, 0.5)
+            q = q + (length * share[s - 1])[:, None] * unit(direction)
+            if style.top > 0.02:
+                q[beside] = self._beside_face(q[beside])
+                q = self._off_skull(q, offset * min(1.0, 3 * s / steps), low * bound)
+                if long:
+                    q = self._off_body(q, 0.004 + 0.6 * offset)
+            direction = unit(0.35 * direction + 0.65 * unit(q - path[-1]))
+            path.append(q)
+        paths = np.stack(path, 1)
+        paths[:, 1:-1] = 0.5 * paths[:, 1:-1] + 0.25 * (paths[:, :-2] + paths[:, 2:])  # no corners
+        return paths
+
+    def _curled(self, style: Style, guides: np.ndarray, length: np.ndarray) -> np.ndarray:
+        """Guides with more points, wound into coils; neighbours wave together."""
+        rng, (g, k, _) = self.rng, guides.shape
+        fine = self._points(style)
+        at = np.linspace(0, k - 1, fine)
+        low = np.minimum(at.astype(int), k - 2)
+        guides = guides[:, low] + (at - low)[:, None] * (guides[:, low + 1] - guides[:, low])
+        together = 0.3 * smooth_noise(guides[:, 0] / 0.025, rng)[:, 0]
+        phase = together + (0.25 if style.turns < 20 else 1.0) * rng.random(g)
+        radius = style.curl * rng.uniform(0.6, 1.25, g)
+        return guides + coils(guides, length, radius, style.turns * rng.uniform(0.85, 1.15, g), phase)
+
+    def _strayed(self, style: Style, paths: np.ndarray) -> np.ndarray:
+        """How far single strands leave their locks (m): most hardly, a few fly away."""
+        n, m, _ = paths.shape
+        rng = self.rng
+        far = style.frizz * np.where(rng.random(n) < 0.04, 2.0, 1.0) * rng.random(n)
+        u = np.linspace(0, 1, m)[None, :, None]
+        first, second = rng.standard_normal((2, n, 1, 3))
+        bend = np.sin(np.pi * u * rng.uniform(0.6, 2.0, (n, 1, 1)))
+        return far[:, None, None] * (first * bend + 0.6 * second * u)
+
+    def _cap(self, style: Style, height: np.ndarray, part: float) -> WornMesh:
         """Scalp lifted a little, cut along the hairline: no skin shines through between strands."""
-        ragged = 0.002 + 0.0022 * _smooth_noise(self.head.canonical / 0.0035, self.rng)[:, 0]
+        inset = 0.012 if style.recess else 0.002  # thin hair stands on bare skin
+        ragged = inset + 0.0022 * smooth_noise(self.head.canonical / 0.0035, self.rng)[:, 0]
         faces = self.head.faces[self.skin_faces]
         faces = faces[(height[faces] > 0).any(1)]
         faces, edges, share = clip_triangles(faces, ragged - height)
@@ -260,85 +281,23 @@ class _Grower:
         def mix(values: np.ndarray) -> np.ndarray:
             return values[edges[:, 0]] * (1 - share[:, None]) + values[edges[:, 1]] * share[:, None]
 
-        normal = _unit(mix(self.normals))
+        normal = unit(mix(self.normals))
         lift = min(0.0015, 0.3 * style.sides) * np.clip(mix(height[:, None]) / 0.02, 0.1, 1)
-        tangent = _unit(np.cross(normal, [1.0, 0.2, 0.1]))
-        albedo = np.repeat(self.color[None] * 0.55, len(edges), 0)
-        return _worn(mix(self.vertices) + lift * normal, faces, CLASS_ID["hair"], albedo, tangent)
+        tangent = unit(np.cross(normal, [1.0, 0.2, 0.1]))
+        shows = 0.2 if style.top < 0.01 else 0.0  # scalp between cropped hairs, and along a parting
+        shows = np.maximum(shows, 0.6 * _parted(style, mix(self.head.canonical), part, 0.004))[:, None]
+        scalp = skin_base(*(float(self.params.attributes.get(k, v)) for k, v in _SKIN.items()))
+        grain = np.exp(0.12 * smooth_noise(self.head.canonical / 0.003, self.rng)[:, :1])
+        albedo = mix(grain) * (0.55 * (1 - shows) * self.color + 0.6 * shows * scalp)
+        return strand_mesh(mix(self.vertices) + lift * normal, faces, CLASS_ID["hair"], albedo, tangent)
 
-    def _paths(
-        self,
-        style: Style,
-        at: np.ndarray,
-        normal: np.ndarray,
-        canonical: np.ndarray,
-        length: np.ndarray,
-        n_segments: int,
-    ) -> np.ndarray:
-        """Strand points, world frame: n segments+1 3."""
-        rng, n = self.rng, len(at)
-        q = self.to_head(at)
-        normal = normal @ self.turn
-        down = np.array([0.0, -1.0, 0.0]) @ self.turn
-        comb = self._combing(style, canonical, normal)
-        # Neighbours move together: clumps share a direction, single hairs stray a little.
-        clump = _smooth_noise(q / 0.018, rng)
-        direction = _unit(style.lift * normal + comb + 0.22 * clump + 0.10 * rng.standard_normal((n, 3)))
-        offset = rng.uniform(0.001, 0.010, n) * min(1.0, style.top / 0.06)
-        bound = style.volume * rng.uniform(0.3, 1.0, n)
-        if style.curl and style.top < 0.1:
-            bound[:] = np.inf
-        beside = np.ones(n, bool) if not style.fringe else ~self._in_fringe(canonical)
-        share = np.linspace(0.5, 1.5, n_segments) / n_segments  # short steps where the head is round
-        path = [q]
-        for s in range(1, n_segments + 1):
-            pull = style.weight * (0.4 + s / n_segments)
-            low = min(1.0, 0.1 + 2 * s / n_segments)  # no loops above the roots
-            direction = _unit(direction + pull * down + 0.06 * comb * (not style.tail))
-            if style.tail:
-                direction = self._to_tail(q, direction)
-            q = q + (length * share[s - 1])[:, None] * direction
-            q = self._keep_outside(q, offset * min(1.0, 3 * s / n_segments), low * bound, beside, style)
-            direction = _unit(0.35 * direction + 0.65 * _unit(q - path[-1]))
-            path.append(q)
-        paths = np.stack(path, 1)
-        paths[:, 1:-1] = 0.5 * paths[:, 1:-1] + 0.25 * (paths[:, :-2] + paths[:, 2:])  # no corners
-        if style.curl:
-            paths = paths + self._coils(style, paths, length, rng)
-        return self.to_world(paths)
-
-    def _pressed(self, paths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """World paths pressed under what covers the head; which of them come out from it."""
-        hidden = np.zeros(paths.shape[:2], bool)
-        if not self.covers:
-            return paths, ~hidden.all(1)
-        points = self.posed.to_head(paths.reshape(-1, 3))
-        for cover in self.covers:
-            roof = cover.at(points)
-            away = points - cover.middle
-            r = np.maximum(np.linalg.norm(away, axis=1), 1e-6)
-            share = np.where(roof > 0, np.minimum(1, (roof - _UNDER) / r), 1)
-            points = cover.middle + away * share[:, None]
-            hidden |= (roof > 0).reshape(hidden.shape)
-        points = points.reshape(paths.shape)
-        # the first point outside stays near the last one under: no strand breaks through the rim
-        at = np.nonzero(hidden[:, :-1] & ~hidden[:, 1:])
-        inner, outer = (np.linalg.norm((points[at[0], at[1] + k] - CENTRE)[:, ::2], axis=1) for k in (0, 1))
-        share = np.minimum(1, (inner + 0.003) / np.maximum(outer, 1e-6))[:, None]
-        points[at[0], at[1] + 1, ::2] = CENTRE[::2] + share * (points[at[0], at[1] + 1, ::2] - CENTRE[::2])
-        shown = ~hidden.all(1)
-        return self.posed.to_world(points[shown]), shown
-
-    def _combing(self, style: Style, canonical: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    def _combing(self, style: Style, canonical: np.ndarray, normal: np.ndarray, part: float) -> np.ndarray:
         """Direction along the scalp: from the parting to the sides, forward or back, down below."""
-        if style.tail:
-            return _unit(_BAND - (canonical - CENTRE))
-        part = self.rng.choice([-1, 1]) * (0.030 if style.comb > 0.8 else self.rng.uniform(0, 0.02))
         away = np.tanh((canonical[:, 0] - part) / 0.012)
-        forward = 0.75 - 1.7 * style.back if not style.fringe else 0.9
+        forward = 0.9 if style.fringe else 0.75 - 1.7 * style.back
         top = np.clip((canonical[:, 1] - 0.06) / 0.05, 0, 1)
         front = np.clip((canonical[:, 2] - 0.01) / 0.06, 0, 1)
-        sideways = 0.25 if style.fringe else 1.0
+        sideways = 0.25 if style.fringe or style.back >= 1 else 1.0
         flow = np.stack(
             [
                 away * (0.35 + 0.65 * top) * sideways,
@@ -348,138 +307,61 @@ class _Grower:
             -1,
         )
         flow -= (flow * normal).sum(1, keepdims=True) * normal
-        return max(style.comb, 0.05) * _unit(flow)
+        return max(style.comb, 0.05) * unit(flow)
 
-    def _to_tail(self, q: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        """Towards the band behind the head; past it, down."""
-        to = _BAND - q
-        far = np.linalg.norm(to, axis=1, keepdims=True)
-        passed = q[:, 2:] < _BAND[2] + 0.012
-        return np.where(
-            passed & (far < 0.2), _unit(0.5 * direction + [0, -0.5, -0.1]), _unit(direction + 1.6 * to / far)
-        )
+    def _before_shoulder(self, q: np.ndarray) -> np.ndarray:
+        """Which locks fall before the shoulder, not behind it; each side has its own border."""
+        border = np.radians(self.rng.uniform(45, 120, 2))
+        azimuth = np.abs(np.arctan2(q[:, 0], q[:, 2])) + 0.12 * self.rng.standard_normal(len(q))
+        return azimuth < border[(q[:, 0] > 0).astype(int)]
 
-    def _in_fringe(self, canonical: np.ndarray) -> np.ndarray:
-        x, y, z = canonical.T
-        return (z > 0.03) & (np.abs(x) < 0.045) & (y > 0.075)
+    def _beside_face(self, q: np.ndarray) -> np.ndarray:
+        """Turned about the head's axis until not over the face."""
+        x, y, z = np.moveaxis(q, -1, 0)
+        height = y + CENTRE[1]
+        # tangent of the azimuths 38, 62, 66, 56 and 0 degrees at which the face ends
+        least = np.interp(height, [-0.12, -0.05, 0.02, 0.06, 0.10], [0.78, 1.88, 2.25, 1.48, 0.0])
+        over = (z * least > np.abs(x)) & (height > -0.14) & (z > 0.015)
+        flat = np.hypot(x, z) / np.hypot(1, least)
+        turned = np.stack([np.where(x < 0, -least, least) * flat, y, flat], -1)
+        return np.where(over[..., None], turned, q)
 
-    def _keep_outside(
-        self, q: np.ndarray, offset: np.ndarray, bound: np.ndarray, beside: np.ndarray, style: Style
+    def _off_skull(
+        self, q: np.ndarray, offset: np.ndarray | float, bound: np.ndarray | float = np.inf
     ) -> np.ndarray:
-        """Out of the head, not far off it above the ears, and where `beside` not over the face."""
-        azimuth = np.arctan2(q[:, 0], q[:, 2])
-        height = q[:, 1] + CENTRE[1]
-        least = np.radians(np.interp(height, [-0.12, -0.05, 0.02, 0.06, 0.10], [38, 62, 66, 56, 0]))
-        flat = np.hypot(q[:, 0], q[:, 2])
-        over_face = beside & (np.abs(azimuth) < least) & (flat > 0.03)
-        turned = np.where(over_face, np.where(azimuth < 0, -least, least), azimuth)
-        q = np.stack([flat * np.sin(turned), q[:, 1], flat * np.cos(turned)], -1)
-        rows, cols = _map_cell(q)
-        cell = np.stack([rows - 0.5, cols - 0.5])
-        maps = (np.pad(m, ((0, 0), (0, 1)), mode="wrap") for m in (self.head_radius, self.body_radius))
-        of_head, of_body = (ndimage.map_coordinates(m, cell, order=1, mode="nearest") for m in maps)
-        least = np.where(height > -0.10, of_head, of_body) + offset
-        r = np.linalg.norm(q, axis=1)
-        most = least + bound + np.maximum(0.0, 0.01 - height) * 2.0
-        if style.tail:
-            most = np.where(q[:, 2] < -0.09, np.inf, most)
-        return q * (np.clip(r, least, np.maximum(most, least)) / np.maximum(r, 1e-6))[:, None]
+        """At least `offset` out of the head, and above the ears no more than `bound` further."""
+        flat = q.reshape(-1, 3)
+        r = np.linalg.norm(flat, axis=1)
+        skull = self.skull.at(flat + CENTRE)
+        least = skull.reshape(q.shape[:-1]) + offset
+        most = least + bound + np.maximum(0.0, 0.01 - CENTRE[1] - q[..., 1]) * 2.0
+        wanted = np.clip(r.reshape(least.shape), least, most)
+        free = (skull.reshape(least.shape) == 0) | (q[..., 1] < _NECK)
+        return q * np.where(free, 1, wanted / np.maximum(r.reshape(least.shape), 1e-6))[..., None]
 
-    def _coils(
-        self, style: Style, paths: np.ndarray, length: np.ndarray, rng: np.random.Generator
-    ) -> np.ndarray:
-        """Helix around each path, growing from the root."""
-        n, m, _ = paths.shape
-        along = np.linspace(0, 1, m)[None] * length[:, None]
-        lock = 0.25 * _smooth_noise(paths[:, 0] / 0.02, rng)[:, :1]  # neighbours wave together
-        phase = (
-            2
-            * np.pi
-            * (along * style.turns * rng.uniform(0.98, 1.02, (n, 1)) + lock + 0.08 * rng.random((n, 1)))
-        )
-        tangent = _unit(np.gradient(paths, axis=1))
-        side = _unit(np.cross(tangent, [0.3, 0.2, 0.93]))
-        other = np.cross(tangent, side)
-        radius = style.curl * rng.uniform(0.5, 1.3, (n, 1)) * np.clip(along * style.turns / 1.5, 0, 1)
-        return radius[..., None] * (np.cos(phase)[..., None] * side + np.sin(phase)[..., None] * other)
-
-    def beard(self, kind: str) -> WornMesh:
-        """Moustache, goatee or full beard."""
-        canonical = self.head.canonical.astype(np.float64)
-        at, normal, canonical = self.roots(beard_density(canonical, kind), _BEARD_HAIRS[kind])
-        rng, n = self.rng, len(at)
-        normal = normal @ self.turn
-        x, y = canonical[:, 0], canonical[:, 1]
-        sideways = np.where(y > -0.045, 1.1 * np.tanh(x / 0.01), 0.25 * np.tanh(x / 0.02))
-        flow = np.stack([sideways, -np.ones(n), np.where(y < -0.08, 0.5, 0.1)], -1)
-        flow -= (flow * normal).sum(1, keepdims=True) * normal
-        q = self.to_head(at)
-        direction = _unit(
-            0.45 * normal
-            + _unit(flow)
-            + 0.25 * _smooth_noise(q / 0.008, rng)
-            + 0.2 * rng.standard_normal((n, 3))
-        )
-        length = (
-            _BEARDS[kind] * rng.uniform(0.4, 1.0, n) * np.where(y > -0.045, 0.6, 1.0) * rng.uniform(0.5, 1.3)
-        )
-        length *= 0.35 + 0.65 * beard_density(canonical, kind)  # short at the borders
-        path = [q]
-        for _ in range(4):
-            direction = _unit(direction + np.array([0, -0.25, 0]))
-            q = q + (length / 4)[:, None] * direction
-            path.append(q)
-        paths, _ = self._pressed(self.to_world(np.stack(path, 1)))
-        return self._ribbons(paths, np.full(len(paths), 0.0006), self.color * 0.9, CLASS_ID["facial_hair"])
-
-    def _ribbons(self, paths: np.ndarray, width: np.ndarray, color: np.ndarray, class_id: int) -> WornMesh:
-        """Strips that face the camera, tapering to the tip; darker at the root, lighter at the tip."""
-        n, m, _ = paths.shape
-        tangent = _unit(np.gradient(paths, axis=1))
-        side = _unit(np.cross(tangent, self.camera_at - paths))
-        taper = np.interp(np.linspace(0, 1, m), [0, 0.25, 0.6, 1], [0.6, 1.0, 0.9, 0.15])[None, :, None]
-        half = 0.5 * width[:, None, None] * self.rng.uniform(0.6, 1.4, (n, 1, 1)) * taper
-        points = np.stack([paths - half * side, paths + half * side], 2)  # n m 2 3
-        strand = np.arange(n)[:, None] * 2 * m + 2 * np.arange(m - 1)[None]
-        quads = np.stack([strand, strand + 1, strand + 3, strand, strand + 3, strand + 2], -1)
-        locks = _smooth_noise(self.to_head(paths[:, 0]) / 0.006, self.rng)[:, :1, None]
-        tone = (
-            np.exp(self.rng.normal(0, 0.15, (n, 1, 1)) + 0.15 * locks)
-            * np.interp(np.linspace(0, 1, m), [0, 0.4, 1], [0.5, 0.95, 1.15])[None, :, None]
-        )
-        albedo = np.clip(color * tone, 0, 1)
-        doubled = [np.repeat(a[:, :, None], 2, 2).reshape(-1, 3) for a in (albedo, tangent)]
-        return _worn(points.reshape(-1, 3), quads.reshape(-1, 3), class_id, *doubled)
+    def _off_body(self, q: np.ndarray, offset: np.ndarray | float) -> np.ndarray:
+        """Pushed off the nearest point of neck, shoulders or clothes where nearer than `offset`."""
+        low = np.flatnonzero(q[:, 1] < -0.10)
+        if not len(low):
+            return q
+        tree, points, normals, thick = self.body
+        _, at = tree.query(q[low])
+        far = ((q[low] - points[at]) * normals[at]).sum(1)
+        inside = np.clip(np.broadcast_to(offset, len(q))[low] + thick[at] - far, 0, 0.06)
+        q = q.copy()
+        q[low] += inside[:, None] * normals[at]
+        return q
 
 
-_BAND = np.array([0.0, 0.025, -0.108])  # where a pony tail is bound, from CENTRE
-_ROWS, _COLS = 64, 128
-_UNDER = 0.003  # m between the outside of a hat or mask and the hair it presses down
+def _parted(style: Style, canonical: np.ndarray, part: float, wide: float) -> np.ndarray:
+    """1 along the parting, 0 further than about `wide` (m) from it; 0 everywhere where a style has none."""
+    x, y, z = canonical.T
+    bare = np.exp(-(((x - part) / wide) ** 2)) * np.clip((y - 0.085) / 0.01, 0, 1) * (z > -0.03)
+    return bare * (style.part > 0)
 
 
-def _map_cell(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fractional (row, column) of directions in the radius map."""
-    x, y, z = points.T
-    elevation = np.arctan2(y, np.hypot(x, z))
-    rows = np.clip((elevation / np.pi + 0.5) * _ROWS, 0, _ROWS - 1e-6)
-    cols = (np.arctan2(x, z) / (2 * np.pi) + 0.5) * _COLS
-    return rows, np.clip(cols, 0, _COLS - 1e-6)
-
-
-def _smooth_noise(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Three smooth random fields (about unit size): sums of random plane waves."""
-    waves = rng.standard_normal((12, 3))
-    phase = rng.uniform(0, 2 * np.pi, (12, 3))
-    gain = rng.standard_normal((12, 3)) * np.sqrt(2 / 12)
-    return (np.sin((points @ waves.T)[:, :, None] + phase) * gain).sum(1)
-
-
-def _unit(v: np.ndarray) -> np.ndarray:
-    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12)
-
-
-def _worn(
-    points: np.ndarray, faces: Int[np.ndarray, "m 3"], class_id: int, albedo: np.ndarray, tangent: np.ndarray
-) -> WornMesh:
-    as32 = [np.ascontiguousarray(a, np.float32) for a in (points, albedo, tangent)]
-    return WornMesh(as32[0], np.ascontiguousarray(faces, np.int32), class_id, as32[1], as32[2], "hair")
+def _key(style: Style, canonical: np.ndarray, part: float) -> np.ndarray:
+    """Places in which neighbours are near each other: those across a parting or at a fringe are not."""
+    parted = 0.015 * np.sign(canonical[:, 0] - part) * (canonical[:, 1] > 0.05) * (style.part >= 0)
+    before = 0.03 * (fringe_share(canonical) >= 0.5) * (style.fringe > 0)
+    return canonical + np.stack([parted, 0 * parted, before], -1)

@@ -34,18 +34,20 @@ _BEND = np.radians([[38, 42, 60], [85, 100, 65], [88, 102, 68], [88, 100, 66], [
 _CARPUS = np.array([[-17, 8, -3], [-8, 6, 0], [2, 5, 1], [12, 6, 0], [19, 8, -3]]) * 1e-3
 _WEB, _FINGER, _PALM = 0.006, 0.003, 0.012  # m over which rods melt into each other
 _CELL = 0.0025  # m
+_BLOCK = 3  # cells to a side
 _NAILS = ("e0a893", "c98f7c", "b3202c", "6e1f3c", "3a3030")
 _STEPS = np.linspace(0, 1, 15)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A surface of one material: points n 3 (m), faces m 3, linear RGB n 3; `kind` as of `WornMesh`."""
+    """A surface of one material: points n 3 (m), faces m 3, linear RGB n 3; the rest as of `WornMesh`."""
 
     points: Float[np.ndarray, "n 3"]
     faces: Int[np.ndarray, "m 3"]
     albedo: Float[np.ndarray, "n 3"]
     kind: str
+    open: Float[np.ndarray, " n"] | None = None
 
 
 def finger_joints(
@@ -60,17 +62,25 @@ def finger_joints(
     swing = np.array([1 - bend[5], bend[5]])
     for finger in range(5):
         if finger:
-            turn = Rotation.from_euler("z", (1 - bend[finger]) * _SPREAD[finger])
-            axes[finger] = axis = turn.apply([-1.0, 0, 0])
+            turn = _about(np.array([0, 0, 1.0]), (1 - bend[finger]) * _SPREAD[finger])
+            axes[finger] = axis = turn @ [-1.0, 0, 0]
         else:
-            turn = Rotation.from_euler("ZX", swing @ _THUMB, degrees=True)
+            beside, before = np.radians(swing @ _THUMB)
+            turn = _about(np.array([0, 0, 1.0]), beside) @ _about(np.array([1.0, 0, 0]), before)
             axes[finger] = axis = swing @ _OPPOSING / np.linalg.norm(swing @ _OPPOSING)
         out[finger, 0] = place = _ROOTS[finger]
         for k in range(3):
-            turn = Rotation.from_rotvec(bend[finger] * _BEND[finger, k] * axis) * turn
-            place = place + turn.apply([0, _LENGTHS[finger, k], 0])
+            turn = _about(axis, bend[finger] * _BEND[finger, k]) @ turn
+            place = place + _LENGTHS[finger, k] * turn[:, 1]
             out[finger, k + 1] = place
     return out, axes
+
+
+def _about(axis: np.ndarray, angle: float) -> np.ndarray:
+    """Rotation matrix (Rodrigues' formula); quicker than scipy's for one."""
+    x, y, z = axis
+    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * (k @ k)
 
 
 def close(limits: Float[np.ndarray, " 6"], distance: Distance, gap: float = 0.0) -> Float[np.ndarray, " 6"]:
@@ -111,8 +121,8 @@ def hand(
     """Skin, nails and sleeve of a right hand in the hand frame; `arm` turns the forearm from -y."""
     joints, axes = finger_joints(bend)
     rods, groups = _rods(joints, arm)
-    points, faces = _surface(rods, groups)
-    pieces = [Piece(points, faces, _skin_color(points, joints, skin, rng), "flesh")]
+    points, faces, free = _surface(rods, groups)
+    pieces = [Piece(points, faces, _skin_color(points, joints, skin, rng), "flesh", free)]
     painted = rng.random() < 0.2
     nail = hex_to_linear(_NAILS[rng.integers(2, len(_NAILS))]) if painted else _nail_color(skin)
     for finger in range(5):
@@ -145,23 +155,22 @@ def _rods(joints: np.ndarray, arm: Rotation) -> tuple[np.ndarray, np.ndarray]:
     return np.array(rods), np.array(groups)
 
 
-def _surface(rods: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Triangles around the melted rods."""
+def _surface(rods: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Triangles around the melted rods, and how open (0 to 1) each of their points is to the light."""
     ends, radius = rods[:, :6].reshape(-1, 2, 3), rods[:, 6:, None]
     low, high = (ends - radius).min((0, 1)) - 3 * _CELL, (ends + radius).max((0, 1)) + 3 * _CELL
-    axes = [np.arange(a, b, _CELL) for a, b in zip(low, high, strict=True)]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
-    values = _melted(grid.reshape(-1, 3), rods, groups).reshape(grid.shape[:3])
-    points, faces = surface_net(values)
+    shape = np.ceil((high - low) / (_BLOCK * _CELL)).astype(int)
+    near = _near(low, shape, rods)
+    points, faces = surface_net(_filled(low, near, rods, groups))
     points = low + points * _CELL
     for _ in range(2):  # onto the surface itself
-        steps = np.concatenate([points + s * 2e-4 * np.eye(3)[k] for s in (1, -1) for k in range(3)])
-        around = _melted(steps, rods, groups).reshape(2, 3, -1)
-        gradient = ((around[0] - around[1]) / 4e-4).T
-        at = _melted(points, rods, groups)
-        slope = np.maximum((gradient**2).sum(1), 0.25)
-        points = points - np.clip(at / slope, -_CELL, _CELL)[:, None] * gradient
-    return points, faces
+        at, slope = _gradient(points, low, near, rods, groups)
+        steep = np.maximum((slope**2).sum(1), 0.25)
+        points = points - np.clip(at / steep, -_CELL, _CELL)[:, None] * slope
+    normal = slope / np.sqrt(steep)[:, None]
+    off = [(far, points + far * normal) for far in (0.005, 0.013)]
+    free = [_melted(p, _bits(p, low, near), rods, groups) / far for far, p in off]
+    return points, faces, 0.25 + 0.75 * np.clip(free, 0, 1).mean(0) ** 0.8
 
 
 @njit(cache=True)
@@ -172,30 +181,97 @@ def _blend(a, b, width):
 
 
 @njit(cache=True)
-def _melted(points, rods, groups):
-    """Distance to the rods: melted within a group and into the palm, sharp between fingers."""
+def _off_rod(x, y, z, rod):
+    """Distance to one rod."""
+    ux, uy, uz = rod[3] - rod[0], rod[4] - rod[1], rod[5] - rod[2]
+    px, py, pz = x - rod[0], y - rod[1], z - rod[2]
+    t = min(max((px * ux + py * uy + pz * uz) / (ux * ux + uy * uy + uz * uz), 0.0), 1.0)
+    px, py, pz = px - t * ux, py - t * uy, pz - t * uz
+    return np.sqrt(px * px + py * py + pz * pz) - (rod[6] + t * (rod[7] - rod[6]))
+
+
+@njit(cache=True)
+def _off(x, y, z, bits, rods, groups):
+    """Distance to the rods in `bits`: melted within a group and into the palm, sharp between fingers."""
+    a = b = c = d = e = f = 1.0
+    for r in range(rods.shape[0]):
+        if bits >> r & 1:
+            away, g = _off_rod(x, y, z, rods[r]), groups[r]
+            if g == 0:
+                a = _blend(a, away, _PALM)
+            elif g == 1:
+                b = _blend(b, away, _FINGER)
+            elif g == 2:
+                c = _blend(c, away, _FINGER)
+            elif g == 3:
+                d = _blend(d, away, _FINGER)
+            elif g == 4:
+                e = _blend(e, away, _FINGER)
+            else:
+                f = _blend(f, away, _FINGER)
+    near = min(_blend(a, b, _WEB), _blend(a, c, _WEB), _blend(a, d, _WEB))
+    return min(near, _blend(a, e, _WEB), _blend(a, f, _WEB))
+
+
+@njit(cache=True)
+def _near(low, shape, rods):
+    """Per block of the grid the rods (bits) that shape the surface there; 0 where none passes."""
+    out = np.zeros((shape[0], shape[1], shape[2]), np.int64)
+    half = 0.5 * _BLOCK * _CELL
+    wide = 1.1 * np.sqrt(3.0) * half  # rods taper: a step changes the distance by a little more
+    off = np.empty(rods.shape[0])
+    for i in range(shape[0]):
+        for j in range(shape[1]):
+            for k in range(shape[2]):
+                x, y = low[0] + (2 * i + 1) * half, low[1] + (2 * j + 1) * half
+                z = low[2] + (2 * k + 1) * half
+                for r in range(rods.shape[0]):
+                    off[r] = _off_rod(x, y, z, rods[r])
+                least = off.min()
+                if least < wide + 0.5 * _PALM:
+                    for r in range(rods.shape[0]):
+                        if off[r] < least + 2 * wide + _PALM:
+                            out[i, j, k] |= 1 << r
+    return out
+
+
+@njit(cache=True)
+def _filled(low, near, rods, groups):
+    """Distances on the grid, `_BLOCK` cells to a block."""
+    n, m, o = near.shape
+    out = np.ones((n * _BLOCK, m * _BLOCK, o * _BLOCK))
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            for k in range(out.shape[2]):
+                bits = near[i // _BLOCK, j // _BLOCK, k // _BLOCK]
+                if bits:
+                    x, y, z = low[0] + i * _CELL, low[1] + j * _CELL, low[2] + k * _CELL
+                    out[i, j, k] = _off(x, y, z, bits, rods, groups)
+    return out
+
+
+def _bits(points: np.ndarray, low: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Rods that shape the surface at points."""
+    block = np.clip(((points - low) / (_BLOCK * _CELL)).astype(int), 0, np.array(near.shape) - 1)
+    return near[tuple(block.T)]
+
+
+def _gradient(
+    points: np.ndarray, low: np.ndarray, near: np.ndarray, rods: np.ndarray, groups: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distance and its slope at points in the grid, from the corners of a small tetrahedron."""
+    bits = _bits(points, low, near)
+    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1.0]])
+    around = np.stack([_melted(points + 2e-4 * c, bits, rods, groups) for c in corners], 1)
+    return around.mean(1), around @ corners / (4 * 2e-4)
+
+
+@njit(cache=True)
+def _melted(points, bits, rods, groups):
+    """`_off` of many points."""
     out = np.empty(points.shape[0])
-    part = np.empty(6)
     for n in range(points.shape[0]):
-        part[:] = 1.0
-        for r in range(rods.shape[0]):
-            along = into = 0.0
-            for c in range(3):
-                step = rods[r, 3 + c] - rods[r, c]
-                along += step * step
-                into += (points[n, c] - rods[r, c]) * step
-            t = min(max(into / along, 0.0), 1.0)
-            square = 0.0
-            for c in range(3):
-                gap = points[n, c] - rods[r, c] - t * (rods[r, 3 + c] - rods[r, c])
-                square += gap * gap
-            d = np.sqrt(square) - (rods[r, 6] + t * (rods[r, 7] - rods[r, 6]))
-            g = groups[r]
-            part[g] = _blend(part[g], d, _FINGER if g else _PALM)
-        best = part[0]
-        for g in range(1, 6):
-            best = min(best, _blend(part[0], part[g], _WEB))
-        out[n] = best
+        out[n] = _off(points[n, 0], points[n, 1], points[n, 2], bits[n], rods, groups)
     return out
 
 

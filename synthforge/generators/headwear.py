@@ -38,8 +38,8 @@ _BULK = {"bald": 0.0, "buzz": 0.001, "short": 0.003, "receding": 0.002, "curly":
 # canonical skin (mm, subject's left half) that the lower edge runs over, from the forehead to the nape
 _RIMS = {
     "cap": [
-        [0, 70, 86], [34, 68, 76], [58, 58, 50], [72, 45, 15],
-        [76, 42, -25], [66, 28, -66], [30, 14, -92], [0, 10, -96],
+        [0, 62, 89], [34, 60, 79], [58, 52, 52], [72, 42, 15],
+        [76, 38, -25], [66, 20, -66], [30, 4, -90], [0, 0, -94],
     ],
     "brim": [
         [0, 68, 87], [34, 66, 77], [58, 57, 50], [73, 45, 15],
@@ -56,13 +56,14 @@ _OPENINGS = {  # from the forehead to under the chin
         [63, -18, 42], [56, -52, 44], [34, -82, 62], [0, -93, 74],
     ],
     "hood": [
-        [0, 104, 64], [34, 98, 60], [62, 62, 38], [74, 18, 12],
-        [70, -20, 16], [60, -62, 20], [40, -90, 34], [0, -112, 46],
+        [0, 98, 68], [34, 92, 64], [60, 60, 42], [70, 20, 20],
+        [66, -20, 20], [60, -58, 22], [50, -88, 20], [30, -116, 28], [0, -128, 36],
     ],
 }  # fmt: skip
 
 
-_THROAT = np.array([0.0, -0.015, 0.0])  # whence chin, neck, shoulders and skull are all seen
+# whence what they cover is all seen, and the opening lies in front
+_MIDDLES = {"headscarf": np.array([0.0, -0.015, 0.0]), "hood": np.array([0.0, -0.085, -0.015])}
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def put_on_hat(posed: PosedHead, kind: str, hair_style: str, rng: np.random.Gene
     bulk = _BULK.get(hair_style, 0.004)
     if kind in _OPENINGS:
         cloth = _wrap(posed, kind, bulk, rng)
-        return PutOn([cloth], [Reach.of(posed.to_head(cloth.vertices), cloth.faces, _THROAT, wide=3.0)])
+        points, middle = posed.to_head(cloth.vertices), _MIDDLES[kind] + posed.shift
+        return PutOn([cloth], [Reach.of(points, cloth.faces, middle, wide=3.0)])
     crown, meshes = {"cap": _cap, "beanie": _beanie, "brim": _brim_hat}[kind](posed, bulk, rng)
     return PutOn(meshes, [crown.cover])
 
@@ -162,7 +164,7 @@ def _dyed(names: tuple[str, ...], rng: np.random.Generator) -> np.ndarray:
 
 def _cap(posed: PosedHead, bulk: float, rng: np.random.Generator) -> tuple[_Crown, list[WornMesh]]:
     """Six panels with seams, a button and a visor; one in eight worn backwards."""
-    tall, square = rng.uniform(0.008, 0.020), rng.uniform(2.2, 2.7)
+    tall, square = rng.uniform(0.001, 0.010), rng.uniform(2.0, 2.35)
     crown = _crown(posed, "cap", bulk, tall, square, rng.normal(0.0, 0.03), rng)
     main = _dyed(_COLORS, rng)
     other = _dyed(_COLORS, rng) if rng.random() < 0.35 else main
@@ -228,16 +230,18 @@ def _beanie(posed: PosedHead, bulk: float, rng: np.random.Generator) -> tuple[_C
     crown = _Crown(crown.azimuth, crown.theta, crown.radius + gathers)
     striped = rng.random() < 0.3
     bands = (np.floor(t * rng.integers(7, 13)).astype(int) % 2 == 0) & (t > 0.3) & striped
-    color = np.where(bands[:, None, None], other, main)
-    out = [_knitted(posed, _with_hem(crown, 0.003, 0.015), np.concatenate([color, color[[-1] * 3]]), crown)]
-    if rng.random() < 0.7:
+    color = np.where(bands[:, None, None], other, main)  # rows 1 3
+    cuffed, tone = rng.random() < 0.7, other if rng.random() < 0.25 else main
+    inside = np.broadcast_to(tone if cuffed else color[-1, 0], (3, 1, 3))
+    shell = np.concatenate([np.broadcast_to(color, (_ROWS, 1, 3)), inside])
+    out = [_knitted(posed, _with_hem(crown, 0.003, 0.015), shell, crown)]
+    if cuffed:
         high = rng.uniform(0.26, 0.36)
         rows = np.linspace(1 - high, 1.0, 9)
         theta = rows[:, None] * crown.theta[-1]
         radius = np.stack([np.interp(rows, t, column) for column in crown.radius.T], 1)
         rise = np.array([0.0005, 0.0032, *[0.0042] * 6, 0.0036])[:, None]
         cuff = _Crown(crown.azimuth, theta, radius + rise)
-        tone = other if rng.random() < 0.25 else main
         out.append(_knitted(posed, _with_hem(cuff, 0.005, 0.004), tone, cuff))
     if rng.random() < 0.2:
         ball = _button(crown.points[0, 0] + [0, 0.018, 0], 0.026, 0.024)
@@ -296,37 +300,44 @@ def _brim(crown: _Crown, wide: float, make: str, rng: np.random.Generator) -> np
 
 def _wrap(posed: PosedHead, kind: str, bulk: float, rng: np.random.Generator) -> WornMesh:
     """Hood or headscarf: cloth all round the head down to the shoulders, open in front of the face."""
-    scarf = kind == "headscarf"
+    scarf, middle = kind == "headscarf", _MIDDLES[kind] + posed.shift
     rows, wide = 72, 2.95
     azimuth = np.linspace(-np.pi, np.pi, _COLUMNS, endpoint=False)
     theta = np.broadcast_to(np.linspace(0, wide, rows)[:, None], (rows, _COLUMNS))
     directions = toward(azimuth[None], theta)
-    opening = ring(posed.on_skin(_mirrored(_OPENINGS[kind])) - _THROAT, azimuth, FORWARD)
+    opening = ring(posed.on_skin(_mirrored(_OPENINGS[kind])) - middle, azimuth, FORWARD)
     alpha, psi = around(directions, FORWARD)
     height = 0.1 * (np.interp(alpha, np.append(azimuth, np.pi), np.append(opening, opening[0])) - psi)
 
     def met(head: PosedHead, ears: bool, low: float, high: float) -> np.ndarray:
-        reach = head.reach(ears, _THROAT, wide=3.08, heights=(low, high))
-        return np.minimum(reach.at((_THROAT + directions).reshape(-1, 3)).reshape(theta.shape), 0.24)
+        reach = head.reach(ears, middle, wide=3.08, heights=(low, high))
+        radius = reach.at((middle + directions).reshape(-1, 3)).reshape(theta.shape)
+        return np.minimum(radius, 0.36 if scarf else 0.5)
 
     bare, thick = replace(posed, under=[]), 0.0045 if scarf else 0.009
-    body = ndimage.maximum_filter(met(posed, False, -9.0, NECK), 5) + thick + 0.002  # seen at a slant
-    least = np.maximum(ndimage.maximum_filter(met(bare, True, NECK, 9.0), 3) + thick + bulk, body)
+    body = ndimage.maximum_filter(met(posed, False, -9.0, NECK), 5)  # seen at a slant
+    body = np.where(body > 0, body + thick + 0.002, 0)
+    skull = ndimage.maximum_filter(met(bare, True, NECK, 9.0), 3)
+    around_ears = ndimage.gaussian_filter(ndimage.maximum_filter(skull, 13), 4, mode=["nearest", "wrap"])
+    least = np.maximum(np.maximum(skull, around_ears) + thick + bulk, body)
+    for column, hit in zip(least.T, (np.maximum(skull, body) > 0).T, strict=True):  # from chin to chest
+        column[~hit] = np.interp(theta[~hit, 0], theta[hit, 0], column[hit])
     if not scarf:
         least = least + rng.uniform(0.006, 0.016) * np.clip((1.9 - theta) / 0.5, 0, 1)
-    radius = drape(least, np.zeros(least.shape, bool), 36, True)
+    radius = drape(least, np.zeros(least.shape, bool), 36 if scarf else 14, True)
     if scarf:  # close to the face, before the ears
-        hug = met(bare, False, NECK, 9.0) + 0.004
+        hug = met(bare, False, NECK, 9.0)
+        hug = np.where(hug > 0, hug + 0.004, radius)
         free = np.clip((np.abs(height) - 0.007) / 0.012, 0, 1)
-        radius = np.maximum(hug + free * free * (3 - 2 * free) * np.maximum(radius - hug, 0), body)
+        radius = hug + free * free * (3 - 2 * free) * np.maximum(radius - hug, 0)
     folds = _folds(theta, azimuth, psi, scarf, rng)
     radius = radius + folds * np.clip(-height / 0.012, 0, 1)
-    points = (_THROAT + radius[..., None] * directions).reshape(-1, 3)
+    points = (middle + radius[..., None] * directions).reshape(-1, 3)
     faces, ends, share = clip_triangles(lattice_faces(rows, _COLUMNS, True), height.reshape(-1))
     points = points[ends[:, 0]] * (1 - share[:, None]) + points[ends[:, 1]] * share[:, None]
     under = posed.under[0].albedo[0] if posed.under else _dyed(_COLORS, rng)
     color = _dyed(_COLORS, rng) if scarf else np.asarray(under, float)
-    return _hemmed(posed, faces, points, share > 0, color, 0.0050 if scarf else 0.007)
+    return _hemmed(posed, faces, points, middle, share > 0, color, 0.0050 if scarf else 0.007)
 
 
 def _folds(
@@ -338,22 +349,23 @@ def _folds(
         phase = rng.uniform(0, 2 * np.pi) + rng.normal(0, 0.8) * theta
         out += np.cos(count * azimuth[None] + phase) / count
     low = np.clip((theta - 1.3) / 1.2, 0, 1)
-    depth = (0.012 if scarf else 0.016) * low**1.5
-    if not scarf:
-        return depth * np.maximum(out + 0.15, 0)
+    depth = 0.012 * low**1.5
+    if not scarf:  # gathered at the neck, part of the garment below
+        return 0.009 * np.exp(-(((theta - 1.75) / 0.35) ** 2)) * np.maximum(out + 0.15, 0)
     wave = np.cos(psi * rng.uniform(17, 23) + 1.5 * np.sin(azimuth + rng.uniform(0, 6)) + 4 * out)
     wound = (0.0015 + 0.0035 * np.clip((theta - 1.1) / 0.6, 0, 1)) * np.maximum(wave - 0.2, 0)
     return depth * np.maximum(out + 0.15, 0) + wound
 
 
 def _hemmed(
-    posed: PosedHead, faces: np.ndarray, points: np.ndarray, cut: np.ndarray, color: np.ndarray, thick: float
-) -> WornMesh:
+    posed: PosedHead, faces: np.ndarray, points: np.ndarray, middle: np.ndarray, cut: np.ndarray,
+    color: np.ndarray, thick: float,
+) -> WornMesh:  # fmt: skip
     """Cloth whose opening is turned in."""
     border = boundary_edges(faces)
     border = border[cut[border].all(1)]
     used, at = np.unique(border, return_inverse=True)
-    away = points[used] - _THROAT
+    away = points[used] - middle
     away /= np.linalg.norm(away, axis=1, keepdims=True)
     back = away[:, 2:] * away - [0, 0, 1.0]  # along the cloth, away from the face
     back /= np.maximum(np.linalg.norm(back, axis=1, keepdims=True), 1e-6)

@@ -18,6 +18,7 @@ from synthforge.types import Mesh
 
 ENV_SIZE = (32, 64)  # rows, columns of an environment
 _SHADOW_SIZE = 320
+_SUN = 1e5  # most that a user's panorama may hold
 
 
 @dataclass(frozen=True)
@@ -225,13 +226,17 @@ def image_lighting(path: Path, rng: np.random.Generator) -> Lighting:
 
 @lru_cache(maxsize=16)
 def _read_environment(path: Path) -> np.ndarray:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    try:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    except cv2.error:  # of OpenEXR
+        image = None
     if image is None:
-        raise AssetError("cannot be read as an image", where=str(path), fix="use .hdr, .png or .jpg")
+        raise AssetError("cannot be read as an image", where=str(path), fix="use .hdr, .exr, .png or .jpg")
     rgb = image[..., ::-1]
-    linear = srgb_to_linear(rgb / 255.0) if image.dtype == np.uint8 else rgb
-    small = cv2.resize(np.ascontiguousarray(linear, np.float32), ENV_SIZE[::-1], interpolation=cv2.INTER_AREA)
-    return np.maximum(np.nan_to_num(small), 0)
+    whole = {"u1": 255.0, "u2": 65535.0}.get(image.dtype.str[1:])
+    linear = rgb if whole is None else srgb_to_linear(rgb / whole)
+    linear = np.clip(np.nan_to_num(linear), 0, _SUN).astype(np.float32)  # some files hold infinite suns
+    return cv2.resize(np.ascontiguousarray(linear), ENV_SIZE[::-1], interpolation=cv2.INTER_AREA)
 
 
 def lamp_shadow(

@@ -5,8 +5,8 @@ root of the nose, metres), as if on the subject's right and mirrored for the lef
 slid along one direction until its deepest point lies `_PRESSED` in the skin.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from synthforge.conventions import CLASS_ID, LANDMARK_FLIP
 from synthforge.generators.color import hex_to_linear
+from synthforge.generators.contact import contact_open
 from synthforge.generators.hand import Piece, close, hand, outline
 from synthforge.generators.skin import skin_base
 from synthforge.generators.surface import light_view
@@ -29,6 +30,7 @@ from synthforge.types import Camera, SceneParams
 
 KINDS = ("none", "hand", "microphone", "cup", "phone", "object")
 SHARE = (0.06, 0.35)  # of the face's skin that an object at the image's edge covers
+_TOUCHED = [CLASS_ID[name] for name in ("headwear", "facewear", "eyeglasses")]
 _PRESSED = 0.0015  # m
 _MAP = 256  # texels across the head's map of heights
 _WRIST = np.radians(50)  # furthest bend of the hand against the arm
@@ -36,29 +38,40 @@ _FIST = np.array([0.85, 1, 1, 1, 1, 0])
 
 
 def occlude(
-    head: HeadModel, params: SceneParams, vertices: Float[np.ndarray, "v 3"], rng: np.random.Generator
+    head: HeadModel,
+    params: SceneParams,
+    vertices: Float[np.ndarray, "v 3"],
+    rng: np.random.Generator,
+    worn: Sequence[WornMesh] = (),
 ) -> list[WornMesh]:
     """Meshes of class `occluder` for the attribute of that name; nothing for "none" or without it.
 
     Args:
         vertices: posed, metres, world frame.
+        worn: what is on already; a mask, a hat, glasses are touched as the skin is, sleeves are of the first
+            clothing.
     """
     kind = str(params.attributes.get("occluder", "none"))
-    if kind == "none":
+    if kind in ("none", "hair"):  # a loose lock grows with the rest of the hair
         return []
     if kind == "object":
         return _worn(_at_the_edge(head, params.camera, vertices, rng))
-    face = _Face.of(head, vertices, 1 if rng.random() < 0.5 else -1)
+    face = _Face.of(head, vertices, 1 if rng.random() < 0.5 else -1, worn)
     tone, hue = (float(params.attributes.get(k, v)) for k, v in (("skin_tone", 4.0), ("skin_hue", 0.0)))
     glasses = params.attributes.get("eyeglasses", "none") != "none"
-    arm = _Arm(skin_base(tone, hue), hex_to_linear(str(rng.choice(WARES))), rng)
+    shirt = next((w for w in worn if w.class_id == CLASS_ID["clothing"]), None)
+    sleeve = hex_to_linear(str(rng.choice(WARES))) if shirt is None else shirt.albedo[0].astype(float)
+    arm = _Arm(skin_base(tone, hue), sleeve, rng)
     make = {"hand": _gesture, "microphone": _speaking, "cup": _drinking, "phone": _calling}[kind]
-    return _worn(face.world(make(face, arm, glasses)))
+    made = _worn(face.world(make(face, arm, glasses)))
+    near = np.concatenate([vertices, *(w.vertices for w in worn if w.class_id in _TOUCHED)])
+    made = [replace(w, open=w.open * contact_open(w.vertices, near)) for w in made]
+    return [replace(w, pattern=shirt.pattern) if shirt and w.kind == "cloth" else w for w in made]
 
 
 @dataclass(frozen=True)
 class _Face:
-    """Posed head in the face frame, mirrored where `side` is -1."""
+    """Posed head, and what is worn on it, in the face frame, mirrored where `side` is -1."""
 
     vertices: np.ndarray
     faces: np.ndarray
@@ -68,20 +81,24 @@ class _Face:
     side: int
 
     @classmethod
-    def of(cls, head: HeadModel, vertices: np.ndarray, side: int) -> "_Face":
+    def of(cls, head: HeadModel, vertices: np.ndarray, side: int, worn: Sequence[WornMesh]) -> "_Face":
         points = head.landmarks(vertices)
         x = _unit(points[42:48].mean(0) - points[36:42].mean(0))
         z = _unit(np.cross(x, points[27] - points[8]))
         axes, mirror = np.stack([x, np.cross(z, x), z], 1), np.array([side, 1, 1])
-        local, marks = ((p - points[27]) @ axes * mirror for p in (vertices, points))
+        on = [w for w in worn if w.class_id in _TOUCHED]
+        starts = np.cumsum([len(vertices), *(len(w.vertices) for w in on)])
+        faces = np.concatenate([head.faces, *(w.faces + n for w, n in zip(on, starts, strict=False))])
+        outside = np.concatenate([vertices, *(w.vertices for w in on)])
+        local, marks = ((p - points[27]) @ axes * mirror for p in (outside, points))
         order = np.arange(68) if side > 0 else LANDMARK_FLIP
-        return cls(local.astype(np.float32), head.faces, marks[order], axes, points[27], side)
+        return cls(local.astype(np.float32), faces.astype(np.int32), marks[order], axes, points[27], side)
 
     def world(self, pieces: list[Piece]) -> list[Piece]:
         """Pieces of the face frame in the world, their winding kept."""
         return [
-            Piece((p.points * [self.side, 1, 1]) @ self.axes.T + self.root, p.faces[:, :: self.side],
-                  p.albedo, p.kind)
+            replace(p, points=(p.points * [self.side, 1, 1]) @ self.axes.T + self.root,
+                    faces=p.faces[:, :: self.side])
             for p in pieces
         ]  # fmt: skip
 
@@ -155,7 +172,7 @@ class _Grip:
 
     def pieces(self, bend: np.ndarray, arm: _Arm) -> list[Piece]:
         made = hand(bend, self.wrist, arm.skin, arm.sleeve, arm.rng)
-        return [Piece(self.out(p.points), p.faces, p.albedo, p.kind) for p in made]
+        return [replace(p, points=self.out(p.points)) for p in made]
 
 
 def _gesture(face: _Face, arm: _Arm, glasses: bool) -> list[Piece]:
@@ -200,8 +217,8 @@ def _gesture(face: _Face, arm: _Arm, glasses: bool) -> list[Piece]:
         near = face.distance()
         relaxed = close(limits, lambda p: near(grip.out(p)), gap=-0.0005)
     pieces = grip.pieces(relaxed, arm)
-    if limits is None:
-        return pieces
+    if limits is None:  # the outline is a little thinner than the hand
+        return _moved(pieces, np.maximum(face.slide(pieces[0].points, np.array([0.0, 0, 1])), 0))
     return _moved(pieces, face.slide(pieces[0].points, np.array(push, float)))
 
 
@@ -230,7 +247,7 @@ def _held(
     back = np.array([-0.75, 0.1, 0.65]) + arm.rng.normal(0, 0.08, 3)
     z = _unit(back - (back @ up) * up)
     axes = np.stack([np.cross(up, z), up, z], 1)  # things face z
-    placed = [Piece(p.points @ axes.T + top, p.faces, p.albedo, p.kind) for p in thing]
+    placed = [replace(p, points=p.points @ axes.T + top) for p in thing]
     level = np.concatenate([p.points for p in thing])
     near = np.abs(level[:, 1] + low) < 0.025
     radius = float(np.quantile(np.linalg.norm(level[near][:, [0, 2]], axis=1), 0.5))
@@ -258,16 +275,16 @@ def _calling(face: _Face, arm: _Arm, glasses: bool) -> list[Piece]:
     ear = face.landmarks[0] + [0, -0.01, -0.012]
     thing, size = phone(rng)
     middle = ear + 0.055 * down
-    placed = [Piece(p.points @ axes.T + middle, p.faces, p.albedo, p.kind) for p in thing]
-    fingers = -0.45 * down + 0.9 * axes[:, 0]
-    hold = [0.0, 0.068, -0.0135 - 0.5 * size[2]]
-    grip = _Grip.of(fingers, z, hold, middle + 0.012 * down, [-0.25, -1, 0.15])
+    placed = [replace(p, points=p.points @ axes.T + middle) for p in thing]
+    fingers = -down + rng.uniform(0.1, 0.35) * axes[:, 0]  # along its back
+    hold = [0.004, 0.068, -0.0115 - 0.5 * size[2]]
+    grip = _Grip.of(fingers, z, hold, middle + 0.030 * down, [-0.25, -1, 0.15])
 
     def distance(points: np.ndarray) -> np.ndarray:
         local = np.abs((grip.out(points) - middle) @ axes) - 0.5 * size
         return np.linalg.norm(np.maximum(local, 0), axis=1) + np.minimum(local.max(1), 0)
 
-    bend = close(np.array([0.9, 0.8, 0.8, 0.8, 0.8, 0]), distance, gap=-0.0005)
+    bend = close(np.array([-0.1, 0.8, 0.8, 0.8, 0.8, 0]), distance, gap=-0.0005)
     pieces = [*placed, *grip.pieces(bend, arm)]
     solid = np.concatenate([p.points for p in pieces if p.kind != "cloth"])
     return _moved(pieces, face.slide(solid, np.array([-1.0, 0, 0.15])))
@@ -285,7 +302,7 @@ def _at_the_edge(
     inward = to_world @ [-np.cos(angle), np.sin(angle), 0]
     at = centre + (eye - centre) / deep * min(rng.uniform(0.13, 0.2), 0.5 * deep)
     turn = to_world @ Rotation.from_euler("zyx", [-angle, *rng.normal(0, 0.25, 2)]).as_matrix()
-    start = [Piece(p.points @ turn.T + at, p.faces, p.albedo, p.kind) for p in thing]
+    start = [replace(p, points=p.points @ turn.T + at) for p in thing]
     skin, area = _front(head, camera, vertices)
     share = rng.uniform(*SHARE)
     points = np.concatenate([p.points for p in start])
@@ -310,7 +327,7 @@ def _front(head: HeadModel, camera: Camera, vertices: np.ndarray) -> tuple[np.nd
 
 
 def _moved(pieces: list[Piece], shift: np.ndarray) -> list[Piece]:
-    return [Piece(p.points + shift, p.faces, p.albedo, p.kind) for p in pieces]
+    return [replace(p, points=p.points + shift) for p in pieces]
 
 
 def _unit(v: np.ndarray) -> np.ndarray:
@@ -326,5 +343,9 @@ def _worn(pieces: list[Piece]) -> list[WornMesh]:
         points = np.concatenate([p.points for p in some]).astype(np.float32)
         faces = np.concatenate([p.faces + s for p, s in zip(some, starts, strict=False)]).astype(np.int32)
         albedo = np.concatenate([p.albedo for p in some]).astype(np.float32)
-        out.append(WornMesh(points, faces, CLASS_ID["occluder"], albedo, np.zeros_like(points), kind))
+        free = np.concatenate([np.ones(len(p.points)) if p.open is None else p.open for p in some])
+        out.append(
+            WornMesh(points, faces, CLASS_ID["occluder"], albedo, np.zeros_like(points), kind,
+                     open=free.astype(np.float32))
+        )  # fmt: skip
     return out

@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from numba import njit
 
-from synthforge.conventions import CLASS_ID
 from synthforge.generators.light import Lighting, blurred, env_radiance, irradiance_sh, sh_basis
 from synthforge.generators.noise import noise
 from synthforge.types import Fragments
@@ -195,25 +194,27 @@ _FINISH = {
 
 
 def solid_material(
-    samples: Samples, albedo: Float[np.ndarray, "n 3"], across: Float[np.ndarray, "n 3"], kind: str
+    samples: Samples,
+    albedo: Float[np.ndarray, "n 3"],
+    across: Float[np.ndarray, "n 3"],
+    open_: Float[np.ndarray, " n"],
+    kind: str,
 ) -> Material:
-    """What the `kind` of a `WornMesh` says, and cloth of all clothing; `across` the ribs of knitwear."""
+    """What the `kind` of a `WornMesh` says; `across` the ribs of knitwear, `open_` the share of light."""
     n, normal = len(albedo), samples.normal
-    clothing = samples.class_id == CLASS_ID["clothing"] if kind == "solid" else kind in ("cloth", "knit")
-    cloth = np.broadcast_to(clothing, n)
-    if cloth.any():
+    if kind in ("cloth", "knit"):
         still = np.zeros(3, np.float32)
         weave = noise(samples.canonical, 0.0004, still)
         folds = noise(samples.canonical, (0.006, 0.014, 0.006), still)
         ripple = 0.025 * weave[:, :3] + 0.05 * folds[:, :3]
-        normal = normal + np.where(cloth[:, None], ripple, 0)
-        albedo = albedo * np.exp(np.where(cloth, 0.04 * weave[:, 3], 0))[:, None]
+        normal = normal + ripple
+        # white cloth sends back two thirds: its folds stay below the film's shoulder
+        albedo = albedo * np.exp(0.04 * weave[:, 3:]) / (1 + 0.45 * albedo)
     if kind == "knit":
         shade, tilt = _knit(samples.canonical)
         albedo, normal = albedo * shade[:, None], normal + tilt[:, None] * across
-    own, woven = (np.array(_FINISH.get(k, _FINISH["cloth"]))[:, None] for k in (kind, "cloth"))
-    finish = np.where(cloth, woven, own)
-    roughness, coat, specular = finish.astype(np.float32)
+    finish = np.array(_FINISH.get(kind, _FINISH["cloth"]), np.float32)
+    roughness, coat, specular = np.broadcast_to(finish[:, None], (3, n))
     return Material(
         albedo=albedo.astype(np.float32),
         normal=unit(normal),
@@ -221,7 +222,7 @@ def solid_material(
         coat=coat,
         specular=specular,
         scatter=np.full(n, 0.8 if kind == "flesh" else 0.0, np.float32),
-        open=np.full(n, 0.85, np.float32),
+        open=np.float32(0.85) * open_,
     )
 
 
@@ -235,25 +236,29 @@ def _knit(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def shade_hair(
     albedo: Float[np.ndarray, "n 3"],
     tangent: Float[np.ndarray, "n 3"],
-    normal: Float[np.ndarray, "n 3"],
+    outward: Float[np.ndarray, "n 3"],
     view: Float[np.ndarray, "n 3"],
     lighting: Lighting,
     shadow: Float[np.ndarray, " n"],
 ) -> Float[np.ndarray, "n 3"]:
     """Linear radiance of fibres: Kajiya and Kay (1989) with the two shifted highlights of
-    Marschner et al. (2003), the second one coloured by the fibre."""
+    Marschner et al. (2003), the second one coloured by the fibre.
+
+    `outward` leads out of the mass of hair: it decides which light the fibres around let through.
+    """
     tangent = unit(tangent)
-    sky = np.maximum(sh_basis(unit(normal)) @ irradiance_sh(lighting.environment), 0)
+    normal = unit(outward - 0.7 * (outward * tangent).sum(-1, keepdims=True) * tangent)
+    sky = np.maximum(sh_basis(normal) @ irradiance_sh(lighting.environment), 0)
     rim = env_radiance(blurred(lighting.environment, _ROUGH_BLUR), unit(normal + 0.5 * view))
-    out = albedo * sky / np.pi + 0.018 * rim
+    out = albedo * sky / np.pi + 0.012 * rim
     for k, lamp in enumerate(lighting.lamps):
         reach = (shadow if k == 0 else 0.7 * np.ones_like(shadow))[:, None]
         tl = tangent @ lamp.direction
-        facing = np.clip(0.35 + 0.65 * (normal @ lamp.direction), 0, 1)[:, None]  # shade by the hair around
+        facing = np.clip(0.25 + 0.75 * (normal @ lamp.direction), 0, 1)[:, None]  # shade by the hair around
         diffuse = np.sqrt(np.maximum(1 - tl * tl, 0))[:, None]
         half = unit(view + lamp.direction)
         th = (tangent * half).sum(-1)
-        first = np.exp(-(((th + 0.06) / 0.12) ** 2))[:, None] * 0.07
-        second = np.exp(-(((th - 0.10) / 0.22) ** 2))[:, None] * 0.45 * albedo
+        first = np.exp(-(((th + 0.06) / 0.14) ** 2))[:, None] * 0.055
+        second = np.exp(-(((th - 0.10) / 0.24) ** 2))[:, None] * 0.40 * albedo
         out = out + reach * facing * lamp.color / np.pi * (albedo * diffuse + first + second)
     return out.astype(np.float32)

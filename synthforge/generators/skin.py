@@ -2,17 +2,18 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from jaxtyping import Float
 from numba import njit
 
 from synthforge.conventions import CLASS_ID
 from synthforge.generators.color import LUMINANCE, hex_to_linear, lab_to_linear
-from synthforge.generators.hair import STYLES, hair_color, style_height
-from synthforge.generators.noise import bilinear, noise
+from synthforge.generators.hair_color import hair_color
+from synthforge.generators.hair_styles import STYLES, style_height
+from synthforge.generators.noise import noise
 from synthforge.generators.shade import Material, Samples, unit
-from synthforge.generators.surface import HeadSurface
+from synthforge.generators.surface import HeadSurface, brow_place
+from synthforge.generators.wrinkles import Strain, wrinkles
 from synthforge.types import SceneParams
 
 # CIELAB of facial skin along the ten Monk tones. Source: spectrophotometer ranges by population
@@ -26,10 +27,9 @@ SKIN_LAB = np.array(
 _BLOOD = np.array([0.03, 0.36, 0.26], np.float32)
 _MELANIN = np.array([0.50, 0.80, 1.05], np.float32)
 
+_PORE = 0.0005  # m, apart
 LIPSTICKS = ("b3202c", "8e1b3a", "c4485a", "d0707c", "a5433c", "6e1f3c", "c98277", "e0607a")
 SHADOWS = ("5a4038", "3a3038", "6b4a5c", "8a6248", "4a5568", "7c5a70")
-_BROW_TEXEL = 0.25e-3  # m
-_BROW_SHAPE = (112, 264)  # texels: 28 mm high, 66 mm along
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Look:
     male: bool
     lip_color: float
     makeup: float
+    sweat: float
     hair: Float[np.ndarray, " 3"]
     grown: bool
     brow_thickness: float
@@ -69,6 +70,7 @@ class Look:
             male=get("sex", "female") == "male",
             lip_color=float(get("lip_color", 0.0)),
             makeup=float(get("makeup", 0.0)),
+            sweat=float(get("sweat", 0.0)),
             hair=hair,
             grown=grown,
             brow_thickness=float(get("brow_thickness", 1.0)),
@@ -99,6 +101,31 @@ def vertex_albedo(surface: HeadSurface, look: Look) -> Float[np.ndarray, "v 3"]:
     return skin_base(look.tone, look.hue).astype(np.float32) * np.exp(-depth)
 
 
+def brow_color(look: Look) -> Float[np.ndarray, " 3"]:
+    """Linear RGB of the brows: a little darker than the hair, and always darker than the skin; brows
+    turn grey later than the scalp."""
+    born = np.array([0.05, 0.036, 0.027], np.float32)
+    grey = (
+        float(np.clip((look.hair @ LUMINANCE - 0.18) / 0.15, 0, 1))
+        if look.hair[0] < 1.5 * look.hair[2]
+        else 0.0
+    )
+    hair = look.hair + 0.65 * grey * (born - look.hair)
+    return np.minimum(hair * 0.8, 0.45 * skin_base(look.tone, look.hue)).astype(np.float32)
+
+
+def brow_weight(
+    along: Float[np.ndarray, " n"], across: Float[np.ndarray, " n"], thickness: float
+) -> Float[np.ndarray, " n"]:
+    """Density of brow hair at a place of the brow, 0 to 1: soft at its borders, thin at head and tail.
+
+    A `thickness` below 1 takes away from below, so that the upper border stays where it is labelled.
+    """
+    low = np.clip(0.28 - 0.36 * thickness, -0.05, 0.2)
+    body = np.clip((across - low) / 0.2, 0, 1) * np.clip((1.0 - across) / 0.1, 0, 1)
+    return body * np.interp(along, [0.0, 0.14, 0.8, 1.0], [0.0, 1.0, 0.9, 0.2])
+
+
 def beard_weight(surface: HeadSurface, look: Look) -> Float[np.ndarray, " v"]:
     """Where and how densely painted facial hair grows, per vertex."""
     f = surface.fields
@@ -114,7 +141,7 @@ def beard_weight(surface: HeadSurface, look: Look) -> Float[np.ndarray, " v"]:
 
 
 # per-vertex scalars that the skin reads at samples, in this order
-SKIN_FIELDS = ("nasolabial_mm", "crease_mm", "bag_mm", "t_zone", "upper_lid", "cheek", "nostril")
+SKIN_FIELDS = ("nasolabial_mm", "crease_mm", "bag_mm", "t_zone", "upper_lid", "cheek", "nostril", "hollow")
 
 
 def skin_material(
@@ -124,30 +151,31 @@ def skin_material(
     base: Float[np.ndarray, "n 3"],
     openness: Float[np.ndarray, " n"],
     beard: Float[np.ndarray, " n"],
-    fields: Float[np.ndarray, "n 7"],
+    fields: Float[np.ndarray, "n 8"],
     masks: Float[np.ndarray, "n 3"],
+    strain: Strain,
+    up: Float[np.ndarray, " 3"],
     rng: np.random.Generator,
 ) -> Material:
-    """Material of skin samples from interpolated vertex fields and soft masks (lips, brows)."""
+    """Material of skin samples from interpolated vertex fields and soft masks (lips, brows); `up` is
+    the head's, in the world."""
     p = np.ascontiguousarray(samples.canonical)
-    nasolabial, crease, bag, t_zone, upper_lid, cheek, nostril = np.ascontiguousarray(fields.T)
+    nasolabial, crease, bag, t_zone, upper_lid, cheek, nostril, hollow = np.ascontiguousarray(fields.T)
     shift = rng.uniform(0, 48, 3)
     fine = noise(p, 0.0011, shift)
     coarse = noise(p, 0.006, shift + 7)
-    old = float(np.clip((look.age - 28) / 45, 0, 1))
-    fold = np.exp(-((nasolabial / 1.6) ** 2)) * (0.10 + 0.35 * old) + np.exp(-((crease / 0.8) ** 2)) * 0.45
-    blood = 0.16 * coarse[:, 0] + 0.10 * fine[:, 0] + 0.6 * fold
-    melanin = 0.035 * coarse[:, 1] + 0.05 * fine[:, 1] + fold + 1.3 * nostril
-    melanin += np.exp(-((bag / 1.5) ** 2)) * (0.05 + 0.25 * old)
+    old, bare = strain.old, 1 - 0.6 * look.makeup  # foundation evens the skin out
+    folded, slope = wrinkles(p, nasolabial, bag, strain, coarse[:, 3])
+    fold = folded + np.exp(-((crease / 0.8) ** 2)) * 0.45
+    blood = bare * (0.16 * coarse[:, 0] + 0.10 * fine[:, 0]) + 0.6 * fold + 0.3 * hollow
+    melanin = bare * (0.035 * coarse[:, 1] + 0.05 * fine[:, 1]) + 0.8 * fold + 1.3 * nostril + 0.3 * hollow
+    if old > 0.5:  # age spots
+        melanin += 0.8 * bare * (old - 0.5) * _step(1.3, 2.0, coarse[:, 2] + 0.2 * fine[:, 3])
     if look.freckles > 0.02:
         spots = noise(p, 0.0005, shift + 13)[:, 0] + 0.4 * coarse[:, 2]
         region = np.clip(cheek + 0.6 * t_zone, 0.12, 1)
-        melanin += 0.9 * look.freckles * region * _step(1.2, 2.2, spots + 0.4 * look.freckles)
+        melanin += 0.9 * bare * look.freckles * region * _step(1.2, 2.2, spots + 0.4 * look.freckles)
     melanin += _moles(p, rng)
-    if old > 0.1:
-        at = np.flatnonzero((p[:, 2] > 0.02) & (p[:, 1] > 0))
-        wander = coarse[at, 3]
-        melanin[at] += 0.32 * old * (_forehead_lines(p[at], wander) + _crows_feet(p[at], wander))
     albedo = base * np.exp(-(blood[:, None] * _BLOOD + melanin[:, None] * _MELANIN))
 
     lips = np.clip(masks[:, 0] + masks[:, 1], 0, 1)
@@ -159,21 +187,34 @@ def skin_material(
         albedo[at] += cover * (np.minimum(tint, albedo[at] * 1.2) - albedo[at])
     albedo = _beard(albedo, look, p, beard * (1 - lips), fine, shift)
     albedo = _hairline(albedo, look, samples, fine)
-    albedo = _brows(albedo, look, p, masks[:, 2], rng)
+    albedo = _brows(albedo, look, p, surface)
     albedo = _lashes(albedo, look, p, surface)
 
     bump = 0.035 * fine[:, :3] + 0.012 * coarse[:, :3] * (0.5 + old)
     bump *= 1 + 1.5 * lips[:, None]
-    ones = np.ones(len(p), np.float32)
+    bump += _pores(samples, p, np.maximum(t_zone, cheek), shift)
+    oily = rng.uniform(0.4, 1.5) * (1 - 0.5 * look.makeup)
+    wet = look.sweat * np.clip(0.35 + 0.65 * t_zone + 0.3 * cheek + 0.4 * coarse[:, 3], 0, 1)
+    coat = 0.06 + 0.13 * oily * t_zone + 0.04 * oily * cheek + (0.14 + 0.35 * look.lip_color) * lips
     return Material(
         albedo=albedo.astype(np.float32),
-        normal=unit(samples.normal + bump),
-        roughness=((0.42 - 0.09 * t_zone - 0.10 * lips) * ones).astype(np.float32),
-        coat=(0.05 + 0.10 * t_zone + (0.12 + 0.35 * look.lip_color) * lips).astype(np.float32),
-        specular=0.028 * ones,
-        scatter=ones,
-        open=openness,
+        normal=unit(samples.normal + bump + (0.30 * slope)[:, None] * up.astype(np.float32)),
+        roughness=np.clip(0.43 - 0.05 * oily * t_zone - 0.10 * lips - 0.12 * wet, 0.18, 1).astype(np.float32),
+        coat=np.clip(coat + 0.55 * wet, 0, 1).astype(np.float32),
+        specular=(0.028 + 0.020 * wet).astype(np.float32),
+        scatter=np.ones(len(p), np.float32),
+        open=openness * (1 - 0.35 * np.clip(hollow, 0, 1)),
     )
+
+
+def _pores(samples: Samples, p: np.ndarray, where: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Bumps of the pores' size, where the image has samples for them."""
+    out = np.zeros((len(p), 3), np.float32)
+    few = samples.position[: len(p) // 2 + 2][-3000:]  # neighbours in a row, mostly
+    if len(few) > 1 and np.median(np.linalg.norm(np.diff(few, axis=0), axis=1)) < _PORE:
+        at = np.flatnonzero(where > 0.1)
+        out[at] = 0.05 * where[at, None] * noise(p[at], 0.5 * _PORE, shift + 17)[:, :3]
+    return out
 
 
 def _step(low: float, high: float, x: np.ndarray) -> np.ndarray:
@@ -194,21 +235,6 @@ def _moles(p: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return out
 
 
-def _forehead_lines(p: np.ndarray, wander: np.ndarray) -> np.ndarray:
-    x, y = p[:, 0] * 1000, p[:, 1] * 1000
-    phase = (y - 58 + 0.004 * x**2 + 1.2 * wander) / 8.5
-    line = np.exp(-(((phase - np.round(phase)) * 8.5 / 0.9) ** 2))
-    return 0.55 * line * _step(52, 58, y) * _step(90, 82, y) * _step(46, 30, np.abs(x))
-
-
-def _crows_feet(p: np.ndarray, wander: np.ndarray) -> np.ndarray:
-    x, y = np.abs(p[:, 0]) * 1000 - 45, p[:, 1] * 1000 - 21
-    r = np.hypot(x, y)
-    angle = np.arctan2(y, x) + 0.06 * wander
-    fan = np.exp(-((np.sin(angle * 5.0) / 0.22) ** 2))
-    return 0.5 * fan * _step(4, 8, r) * _step(24, 14, r) * (np.abs(angle) < 0.9)
-
-
 def _lips(albedo, look, p, masks, lips, rng):  # noqa: ANN001, ANN202
     """Vermilion over skin: redder, darker, creased; lipstick by `lip_color`."""
     stick = hex_to_linear(LIPSTICKS[rng.integers(len(LIPSTICKS))]) * rng.uniform(0.6, 1.1)
@@ -216,7 +242,7 @@ def _lips(albedo, look, p, masks, lips, rng):  # noqa: ANN001, ANN202
     light = np.clip((8.5 - look.tone) / 6.0, 0.12, 1.0)
     creases = noise(p[at], (0.0009, 0.006, 0.006), np.zeros(3))[:, 0]
     depth = (0.75 + 0.25 * light + 0.18 * creases) * (1.0 - 0.15 * masks[at, 1])
-    natural = albedo[at] * np.exp(-depth[:, None] * np.array([0.16, 0.75, 0.55]) * (0.35 + 0.65 * light))
+    natural = albedo[at] * np.exp(-depth[:, None] * np.array([0.18, 0.64, 0.49]) * (0.35 + 0.65 * light))
     skin = float(skin_base(look.tone, look.hue) @ LUMINANCE)
     stick *= min(1.0, 1.1 * skin / float(stick @ LUMINANCE))  # lipstick is no lighter than the skin
     cover = 0.85 * look.lip_color
@@ -233,8 +259,10 @@ def _beard(albedo, look, p, weight, fine, shift):  # noqa: ANN001, ANN202
     bristle = noise(p[at], 0.00028, shift + 31)[:, 0]
     cover = weight[at] * (0.8 + 0.10 * fine[at, 2] + 0.35 * bristle)
     under = (
-        np.maximum(look.hair, 0.03) * np.array([0.95, 1.0, 1.06], np.float32) * np.ones_like(strands[:, :3])
-    )
+        np.minimum(np.maximum(look.hair, 0.03), 0.7 * skin_base(look.tone, look.hue))
+        * np.array([0.95, 1.0, 1.06], np.float32)
+        * np.ones_like(strands[:, :3])
+    ).astype(np.float32)
     if look.facial_hair not in ("none", "stubble"):
         long = _step(0.25, 0.75, weight[at] + 0.10 * strands[:, 1])
         thick = (0.72 + 0.16 * strands[:, 0]) * (0.6 if look.grown else 1.0)
@@ -261,67 +289,14 @@ def _hairline(albedo, look, samples, fine):  # noqa: ANN001, ANN202
     return albedo
 
 
-def _brow_chart(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Place along the brow (from the head outwards) and height, metres."""
-    along = np.interp(
-        np.abs(p[:, 0]), [0.0, 0.0115, 0.030, 0.041, 0.058, 0.070], [-0.012, 0, 0.0192, 0.0322, 0.0555, 0.075]
-    )
-    return along, p[:, 1]
-
-
-def _brow_strokes(look: Look, rng: np.random.Generator) -> np.ndarray:
-    """Coverage of brow hairs drawn one by one on the chart; two brows, left first.
-
-    Hairs rise at the head, sweep outwards along the body and lie flat at the tail.
-    """
-    rows, columns = _BROW_SHAPE
-    out = np.zeros((2, rows, columns), np.uint8)
-    n_hairs = int(260 + 420 * look.brow_density)
-    for side in range(2):
-        along = rng.uniform(-0.004, 0.060, n_hairs)
-        height = rng.uniform(0.0, rows * _BROW_TEXEL, n_hairs)
-        middle = np.interp(along, [0, 0.032, 0.056], [0.40, 0.60, 0.35]) * rows * _BROW_TEXEL
-        lift = np.interp(along, [0, 0.012, 0.03, 0.055], [1.25, 0.65, 0.25, -0.35])
-        angle = lift - 60.0 * (height - middle) * (along > 0.01) + rng.normal(0, 0.22, n_hairs)
-        length = rng.uniform(0.004, 0.008, n_hairs)
-        tip = np.stack([along + length * np.cos(angle), height + length * np.sin(angle)], -1)
-        ends = np.stack([np.stack([along, height], -1), tip], 1) / _BROW_TEXEL
-        ends[..., 0] += 0.006 / _BROW_TEXEL
-        ends[..., 1] = rows - ends[..., 1]
-        for k, strength in ((0, 150), (1, 210), (2, 255)):
-            cv2.polylines(
-                out[side],
-                list(np.round(ends[k::3] * 16).astype(np.int32)),
-                False,
-                strength,
-                1,
-                cv2.LINE_AA,
-                4,
-            )
-    return out.astype(np.float32) / 255
-
-
-def _brows(albedo, look, p, mask, rng):  # noqa: ANN001, ANN202
-    strokes = _brow_strokes(look, rng)
-    at = np.flatnonzero((mask > 0.03) & (p[:, 2] > 0.03))
-    if not len(at):
-        return albedo
-    along, height = _brow_chart(p[at])
-    column = ((along + 0.006) / _BROW_TEXEL).astype(np.float32)
-    row = (_BROW_SHAPE[0] - (height - 0.028) / _BROW_TEXEL).astype(np.float32)
-    soft = [cv2.GaussianBlur(s, (0, 0), 0.9) for s in strokes]
-    left = p[at, 0] > 0
-    cover = np.zeros(len(at), np.float32)
-    for side, chosen in ((0, left), (1, ~left)):
-        if chosen.any():
-            cover[chosen] = bilinear(soft[side][..., None], column[chosen], row[chosen])[:, 0]
-    edge = 0.50 - 0.30 * look.brow_thickness
-    band = _step(edge, edge + 0.75, mask[at]) * np.interp(
-        along, [-0.003, 0.006, 0.05, 0.06], [0.35, 1.0, 0.9, 0.5]
-    )
-    cover = np.clip(band * (0.12 + 0.45 * look.brow_density + 0.85 * cover), 0, 0.93)[:, None]
-    color = np.minimum(look.hair * 0.75, 0.45 * skin_base(look.tone, look.hue))  # darker than the skin
-    albedo[at] = albedo[at] * (1 - cover) + cover * color
+def _brows(albedo, look, p, surface):  # noqa: ANN001, ANN202
+    """The skin darkens under the brows' strands, where hairs are too fine to stand as one."""
+    x, lower, upper = surface.brow
+    near = (p[:, 2] > 0.03) & (p[:, 1] > lower.min()) & (p[:, 1] < upper.max()) & (np.abs(p[:, 0]) < x[-1])
+    at = np.flatnonzero(near & (np.abs(p[:, 0]) > x[0]))
+    along, across = brow_place(surface, p[at])
+    cover = brow_weight(along, across, look.brow_thickness) * (0.25 + 0.35 * look.brow_density)
+    albedo[at] += cover[:, None] * (brow_color(look) - albedo[at])
     return albedo
 
 

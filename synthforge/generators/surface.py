@@ -10,9 +10,11 @@ from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numba import njit
+from scipy import ndimage
 from scipy.interpolate import CubicSpline
+from scipy.spatial import cKDTree
 
 from synthforge.conventions import CLASS_ID
 from synthforge.heads.base import HeadModel
@@ -22,6 +24,7 @@ from synthforge.render.rasterize import rasterize
 N_DIRECTIONS = 64
 _MAP_SIZE = 192  # texels of a visibility map across the head
 _FAR = 50.0  # m to a light's map: so far that the rasterizer's perspective vanishes
+_BROW_STEP = 0.0015  # m, columns along the brow
 _SOFT_MM = 1.0  # width of the blur that softens painted borders
 EYE_PARTS = ("left_eyeball", "right_eyeball")
 MOUTH_PARTS = ("upper_teeth", "lower_teeth", "upper_gum", "lower_gum", "tongue", "mouth_bag")
@@ -35,7 +38,9 @@ class HeadSurface:
     `class_map`, soft coverage of (upper lip, lower lip, brows); `light_weight` v d is how much
     light from each of `directions` d 3 (head frame) a vertex gets, and `open_weight` the same
     without the rest of the head in the way. `lids` are polylines (metres, canonical):
-    subject's left upper, left lower, right upper, right lower lid margin.
+    subject's left upper, left lower, right upper, right lower lid margin, and `lid_skin` the
+    skin's vertices next to their points. `brow` rows are |x|, lower
+    and upper border (m, canonical) of the brows' classes.
     """
 
     skin: Bool[np.ndarray, " v"]
@@ -45,7 +50,9 @@ class HeadSurface:
     light_weight: Float[np.ndarray, "v d"]
     open_weight: Float[np.ndarray, "v d"]
     lids: tuple[Float[np.ndarray, "k 3"], ...]
+    lid_skin: tuple[Int[np.ndarray, "k 4"], ...]
     rest: Float[np.ndarray, "v 3"]
+    brow: Float[np.ndarray, "3 b"]
 
 
 _CACHE: WeakKeyDictionary[HeadModel, HeadSurface] = WeakKeyDictionary()
@@ -66,6 +73,8 @@ def _build(head: HeadModel) -> HeadSurface:
     directions = fibonacci_sphere(N_DIRECTIONS)
     open_weight = np.maximum(vertex_normals(rest, head.faces) @ directions.T, 0).astype(np.float32)
     seen = np.stack([_visible_from(rest, head.faces, d) for d in directions], 1)
+    near = np.flatnonzero(skin & (head.canonical[:, 2] > 0.04))
+    tree = cKDTree(head.canonical[near])
     fields = region_fields(head.canonical * 1000.0)
     for hollow in ("nostril", "eye_socket"):  # where the head has such parts
         if hollow in head.part_names:
@@ -78,8 +87,10 @@ def _build(head: HeadModel) -> HeadSurface:
         directions=directions,
         light_weight=open_weight * seen,
         open_weight=open_weight,
-        lids=_lids(head),
+        lids=(lids := _lids(head)),
+        lid_skin=tuple(near[tree.query(line, k=4)[1]] for line in lids),
         rest=rest,
+        brow=_brow_borders(head),
     )
 
 
@@ -166,12 +177,39 @@ def _soft_masks(head: HeadModel) -> np.ndarray:
     return np.stack([cv2.GaussianBlur(layer, (0, 0), sigma) for layer in layers], -1)
 
 
+def _brow_borders(head: HeadModel) -> np.ndarray:
+    """Canonical borders of both brows' classes over |x|, as `HeadSurface.brow`."""
+    faces = np.flatnonzero((head.face_class == 255) & (head.canonical[head.faces[:, 0], 2] > 0.03))
+    size = head.class_map.shape[0]
+    flat = np.column_stack([head.uv[:, 0] * size, (1 - head.uv[:, 1]) * size, np.ones(len(head.uv))])
+    seen = rasterize(flat.astype(np.float32), head.face_uvs[faces].astype(np.int32), size, size)
+    brow = np.isin(head.class_map, [CLASS_ID["left_brow"], CLASS_ID["right_brow"]]) & (seen.face_index >= 0)
+    corners = head.canonical[head.faces[faces[seen.face_index[brow]]]]
+    x, y, _ = (corners * seen.barycentric[brow][..., None]).sum(1).T
+    column = np.round(np.abs(x) / _BROW_STEP).astype(int)
+    columns = np.unique(column)
+    borders = np.array([np.quantile(y[column == c], [0.01, 0.99]) for c in columns]).T
+    smooth = ndimage.gaussian_filter1d(borders, 1.0, axis=1, mode="nearest")
+    return np.vstack([columns * _BROW_STEP, smooth]).astype(np.float32)
+
+
 def _lids(head: HeadModel) -> tuple[np.ndarray, ...]:
     """Smooth curves through the iBUG lid points on the canonical head."""
     points = head.landmarks(head.canonical)
     rows = [[42, 43, 44, 45], [42, 47, 46, 45], [39, 38, 37, 36], [39, 40, 41, 36]]
     t = np.linspace(0, 3, 25)
     return tuple(CubicSpline(range(4), points[row])(t).astype(np.float32) for row in rows)
+
+
+def brow_place(
+    surface: HeadSurface, canonical: Float[np.ndarray, "n 3"]
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Where canonical points lie in the brow: along it (0 at its head, 1 at its tail) and across
+    (0 at the lower border, 1 at the upper one)."""
+    x, lower, upper = surface.brow
+    at = np.abs(canonical[:, 0])
+    low, high = np.interp(at, x, lower), np.interp(at, x, upper)
+    return (at - x[0]) / (x[-1] - x[0]), (canonical[:, 1] - low) / np.maximum(high - low, 1e-3)
 
 
 def _blob(p: np.ndarray, centre: tuple, sigma: tuple) -> np.ndarray:
@@ -229,5 +267,8 @@ def region_fields(p: Float[np.ndarray, "v 3"]) -> dict[str, Float[np.ndarray, " 
         "crease_mm": polyline_distance(folded, lid_crease),
         "bag_mm": polyline_distance(folded, bag),
         "nostril": _blob(p, (8.5, -20, 103), (4.2, 3.2, 5.0)),
+        "hollow": 0.55 * _blob(p, (17.5, -13, 92), (2.6, 6.5, 7))  # beside the nose's wings
+        + 0.35 * _blob(p, (0, -60, 99), (13, 3.5, 10))  # under the lower lip
+        + 0.28 * _blob(p, (14, 24, 84), (4.5, 7, 9)),  # between nose and eye
     }
     return {name: values.astype(np.float32) for name, values in out.items()}

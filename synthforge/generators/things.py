@@ -1,6 +1,8 @@
 """Everyday things as meshes: microphone, cup, phone (facing +z, y up); board, leaves, a lump (from the origin
 along +x, far enough to leave the image). Metres."""
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial import ConvexHull
@@ -119,7 +121,7 @@ def phone(rng: np.random.Generator) -> tuple[list[Piece], Float[np.ndarray, " 3"
 
 
 def _shifted(piece: Piece, by: np.ndarray | list[float]) -> Piece:
-    return Piece(piece.points + by, piece.faces, piece.albedo, piece.kind)
+    return replace(piece, points=piece.points + by)
 
 
 def book(rng: np.random.Generator) -> list[Piece]:

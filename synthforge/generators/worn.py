@@ -1,11 +1,12 @@
 """What is worn on the head: hair, glasses, clothes as triangles appended to the head's mesh."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from synthforge.generators.fabric import Pattern
 from synthforge.types import Mesh
 
 _AROUND = 8  # corners of a tube
@@ -19,7 +20,10 @@ class WornMesh:
     of: "hair", "cloth", "knit", "metal", "flesh" (hands) or "solid" (plastic). `tangent` is the unit
     direction along the fibre (root to tip) of hair, across the ribs of knitwear; any value elsewhere.
     `place` (m) is where the vertex lies in its cloth, across and along; without it, where it is in the
-    world.
+    world. `open` is the share of the surrounding light that reaches a vertex; without it, all. `pattern`
+    changes the colour by the place in the cloth.
+    What is not `labelled` (lashes, stubble: finer than labels mean) is in the image only, and comes last:
+    labels are of what lies behind it.
     """
 
     vertices: Float[np.ndarray, "n 3"]
@@ -29,6 +33,9 @@ class WornMesh:
     tangent: Float[np.ndarray, "n 3"]
     kind: str
     place: Float[np.ndarray, "n 3"] | None = None
+    open: Float[np.ndarray, " n"] | None = None
+    pattern: Pattern | None = None
+    labelled: bool = True
 
 
 def append_worn(mesh: Mesh, worn: Sequence[WornMesh]) -> Mesh:
@@ -56,6 +63,13 @@ def append_worn(mesh: Mesh, worn: Sequence[WornMesh]) -> Mesh:
         part_names=(*mesh.part_names, *(w.kind for w in worn)),
         canonical=np.concatenate([mesh.canonical, places]),
     )
+
+
+def labelled_mesh(mesh: Mesh, worn: Sequence[WornMesh]) -> Mesh:
+    """Mesh of `append_worn` without what is not labelled, which came last."""
+    n = len(mesh.faces) - sum(len(w.faces) for w in worn if not w.labelled)
+    of_faces = ("faces", "face_uvs", "face_class", "face_part")
+    return replace(mesh, **{name: getattr(mesh, name)[:n] for name in of_faces})
 
 
 def tube(

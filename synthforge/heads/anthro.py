@@ -38,6 +38,20 @@ def anthro_points(
     return dict(zip(names, places, strict=True))
 
 
+class NamedPoints:
+    """The named points of the embedded head's identities, without their other vertices."""
+
+    def __init__(self, head: HeadModel, path: Path = ASSET):
+        self._names, face, barycentric = _points(path)
+        corners = head.faces[face]
+        self._mean = np.einsum("nkc,nk->nc", head.vertices.numpy()[corners], barycentric)
+        self._axes = np.einsum("snkc,nk->snc", head.shape_deltas.numpy()[:, corners], barycentric)
+
+    def of(self, shape: Float[np.ndarray, " s"]) -> dict[str, Float[np.ndarray, " 3"]]:
+        """Points (metres; of pairs the left one) of the neutral face with these coefficients."""
+        return dict(zip(self._names, self._mean + np.tensordot(shape, self._axes, 1), strict=True))
+
+
 @cache
 def _points(path: Path) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
     _check(path)

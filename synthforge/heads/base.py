@@ -14,7 +14,7 @@ from synthforge.heads.lbs import axis_angle_to_matrix, joint_transforms, linear_
 from synthforge.types import Mesh
 
 _FLOAT = ("vertices", "shape_deltas", "expression_deltas", "joints", "joint_shape_deltas", "weights")
-_OPTIONAL = ("joint_expression_deltas", "pose_deltas")
+_OPTIONAL = ("joint_expression_deltas", "pose_deltas", "corrective_deltas")
 
 
 class HeadModel(nn.Module):
@@ -36,6 +36,8 @@ class HeadModel(nn.Module):
       `weights` v j
     - optional: `joint_expression_deltas` e j 3, and `pose_deltas` 9(j-1) v 3, correctives per entry of
       (rotation - identity) of every joint but the first, row-major
+    - optional: `corrective_pairs` k 2, `corrective_deltas` k v 3: moves at the product of two coefficients,
+      indices into the expressions followed by the shape axes
     - `landmarks_face` 68, `landmarks_barycentric` 68 3: iBUG-68, jaw fixed on the mesh
     - optional: `jaw_face` 79 17, `jaw_barycentric` 79 17 3: points 0 ... 16 by yaw (see `yaw_row`)
     - `contour_face` m k, `contour_barycentric` m k 3: for each of m stations along the jaw from
@@ -70,6 +72,7 @@ class HeadModel(nn.Module):
         for key in _OPTIONAL:
             values = torch.as_tensor(np.asarray(arrays[key], np.float32)) if key in arrays else None
             self.register_buffer(key, values, persistent=False)
+        self.corrective_pairs = np.asarray(arrays.get("corrective_pairs", np.zeros((0, 2))), np.int64)
         self.jaw_face = self.jaw_barycentric = None
         if "jaw_face" in arrays:
             self.jaw_face = np.asarray(arrays["jaw_face"], np.int64)
@@ -106,6 +109,9 @@ class HeadModel(nn.Module):
             + torch.einsum("bs,svc->bvc", shape, self.shape_deltas)
             + torch.einsum("be,evc->bvc", expression, self.expression_deltas)
         )
+        if self.corrective_deltas is not None:
+            first, second = torch.cat([expression, shape], 1)[:, self.corrective_pairs].unbind(-1)
+            unposed = unposed + torch.einsum("bk,kvc->bvc", first * second, self.corrective_deltas)
         rotations = axis_angle_to_matrix(pose)
         if self.pose_deltas is not None:
             feature = (rotations[:, 1:] - torch.eye(3, device=pose.device)).flatten(1)

@@ -28,7 +28,7 @@ from synthforge.heads.flame_labels import (
 from synthforge.heads.flame_source import PARENTS, FlameSource, read_flame
 from synthforge.heads.ibug import contour_stations
 
-CONVERSION = 1  # raised whenever `convert_flame` gives other arrays, so that stores are refreshed
+CONVERSION = 2  # raised whenever `convert_flame` gives other arrays, so that stores are refreshed
 CLASSES_PNG = "flame_classes.png"
 IRIS_RADIUS = 0.00585  # metres: half the horizontal visible iris diameter of adults (Ruefer et al. 2005)
 _PARTS = ("skin", "left_eyeball", "right_eyeball", "mouth_bag")

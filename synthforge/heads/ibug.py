@@ -1,9 +1,10 @@
 """The 68 iBUG points as annotators of photographs place them, on any head.
 
 Index 0-16 jaw, 17-26 brows, 27-35 nose, 36-47 eyes, 48-67 lips, from the subject's right to the left.
-Lids and lips are divided by arc length, brows and nose by place in the frontal view. Fractions are medians
-over frontal faces of 300-W, measured by `scripts/measure_ibug`. The jaw line of a photograph is the visible
-contour: `contour_stations` gives candidates for it on the head, `visible_contour` picks among their pixels.
+Lids and lips are divided by their length in the frontal view, brows and nose by place in it. Fractions are
+medians over frontal faces of 300-W, measured by `scripts/measure_ibug`, and nearer to what an independent
+detector trained on photographs sees in renderings. The jaw line of a photograph is the visible contour:
+`contour_stations` gives candidates for it on the head, `visible_contour` picks among their pixels.
 """
 
 import numpy as np
@@ -21,23 +22,27 @@ LOOP_NAMES = (
     "stomion_lower",
 )  # fmt: skip
 POINT_NAMES = (
-    "sellion", "pronasale", "subnasale", "subalare", "stomion", "gnathion", "mental_tubercle", "prejowl",
-    "jaw_mid_body", "gonion", "otobasion_inf", "sideburn_low", "sideburn_top",
+    "sellion", "pronasale", "subnasale", "subalare", "alar_curvature", "stomion", "gnathion",
+    "mental_tubercle", "prejowl", "jaw_mid_body", "gonion", "otobasion_inf", "sideburn_low", "sideburn_top",
 )  # fmt: skip
 
-# Arc-length fractions: lids from the outer to the inner corner, lips from the right to the left corner.
-UPPER_LID, LOWER_LID = (0.316, 0.648), (0.306, 0.67)
+# Fractions of length: lids from the outer to the inner corner, lips from the right to the left corner.
+# The opening that a photograph shows ends a little before the lids meet: lashes and shadow close the slit.
+CANTHI = 0.095, 0.95
+UPPER_LID, LOWER_LID = (0.365, 0.649), (0.357, 0.668)
 UPPER_OUTER_LIP, LOWER_OUTER_LIP = (0.198, 0.376, 0.5, 0.624, 0.802), (0.218, 0.384, 0.5, 0.616, 0.782)
-INNER_LIP = (0.35, 0.5, 0.65)
+VERMILION = 0.10  # share of the upper lip's height below its border at which its colour is seen to begin
+INNER_LIP, INNER_CORNERS = (0.352, 0.5, 0.648), (0.05, 0.95)
 # Brow from tail to head: x from the midline, y above the line of the outer eye corners, in units of the
 # distance between those corners.
-BROW = np.array([[0.665, 0.135], [0.565, 0.215], [0.425, 0.245], [0.28, 0.22], [0.135, 0.165]])
-# Hair band around those points (same units, tail to head): 18-20 lie near its upper edge.
-_BROW_ABOVE = np.array([0.008, 0.02, 0.026, 0.03, 0.035])
-_BROW_BELOW = np.array([0.016, 0.05, 0.062, 0.068, 0.062])
+BROW = np.array([[0.66, 0.147], [0.556, 0.227], [0.411, 0.248], [0.268, 0.22], [0.132, 0.165]])
+# Hair band around those points (same units, tail to head): they lie on its upper edge.
+_BROW_ABOVE = np.array([0.006, 0.006, 0.006, 0.008, 0.014])
+BROW_BELOW = np.array([0.018, 0.058, 0.072, 0.080, 0.078])
 _BROW_ENDS = 0.024, -0.012  # how far the hair reaches beyond 17 (outward) and 21 (inward)
-NOSE_RIDGE = (0.16, 0.45, 0.746, 1.02)  # height from sellion to pronasale
-NOSE_WING = 0.87, 0.45  # 31, 35 and 32, 34: from subnasale to subalare
+NOSE_RIDGE = (0.04, 0.34, 0.63, 0.91)  # height from sellion to pronasale
+# 31, 35 and 32, 34: from subnasale towards subalare, and from there towards alar_curvature
+NOSE_WING = (0.77, 0.3), (0.4, 0.1)
 # Jaw: arc length from the ear to the chin in the image.
 JAW = (0.0, 0.127, 0.257, 0.382, 0.506, 0.635, 0.765, 0.886, 1.0)
 # Outward direction at those places in the frontal view: degrees below the horizontal.
@@ -73,13 +78,17 @@ def ibug_landmarks(
     left = _lid_points(curves["lid_margin_left"])
     target[36:42] = right
     target[42:48] = left[[3, 2, 1, 0, 5, 4]]
-    target[48:55] = _along(curves["lip_upper_border"], (0, *UPPER_OUTER_LIP, 1))
-    target[55:60] = _along(curves["lip_lower_border"], LOWER_OUTER_LIP)[::-1]
-    target[60:65] = _along(curves["stomion_upper"], (0, *INNER_LIP, 1))
-    target[65:68] = _along(curves["stomion_lower"], INNER_LIP)[::-1]
+    target[48:55] = along(curves["lip_upper_border"], (0, *UPPER_OUTER_LIP, 1))
+    inside = along(curves["stomion_upper"], UPPER_OUTER_LIP)
+    target[49:54] += VERMILION * (inside - target[49:54])
+    target[55:60] = along(curves["lip_lower_border"], LOWER_OUTER_LIP)[::-1]
+    inner = (INNER_CORNERS[0], *INNER_LIP, INNER_CORNERS[1])
+    target[60:65] = along(curves["stomion_upper"], inner)
+    target[65:68] = along(curves["stomion_lower"], INNER_LIP)[::-1]
     side, nose = np.array([-1.0, 1.0, 1.0]), points["subnasale"]
-    for i, fraction in enumerate(NOSE_WING):
-        wing = nose + fraction * (points["subalare"] - nose)
+    for i, (aside, up) in enumerate(NOSE_WING):
+        wing = nose + aside * (points["subalare"] - nose)
+        wing = wing + up * (points["alar_curvature"] - points["subalare"])
         target[35 - i], target[31 + i] = wing, wing * side
     target[33] = nose
     contour = contour_stations(vertices, faces, points, skin)
@@ -108,10 +117,10 @@ def brow_outline(
 ) -> Float[np.ndarray, "12 2"]:
     """x, y (head frame, metres) around the left brow's hair, closed, of a head with those outer eye corners.
 
-    On the canonical head (its `exocanthion` left and mirrored) this is where brows are to be painted.
+    On the canonical head (`eye_corners` of its lids) this is where brows are to be painted.
     """
     centre, width = (outer_right + outer_left)[:2] / 2, np.linalg.norm(outer_left - outer_right)
-    upper, lower = BROW + np.c_[np.zeros(5), _BROW_ABOVE], BROW - np.c_[np.zeros(5), _BROW_BELOW]
+    upper, lower = BROW + np.c_[np.zeros(5), _BROW_ABOVE], BROW - np.c_[np.zeros(5), BROW_BELOW]
     tail = BROW[:1] + [_BROW_ENDS[0], -0.022]
     head = (upper[-1:] + lower[-1:]) / 2 + [_BROW_ENDS[1], 0]
     return centre + width * np.concatenate([tail, upper, head, lower[::-1]])
@@ -180,8 +189,8 @@ def visible_contour(points_px: Float[np.ndarray, "m k 2"]) -> Float[np.ndarray, 
     outward = (np.sign(place) * np.cos(slope))[:, None] * to_left + np.sin(slope)[:, None] * down
     best = np.einsum("mkc,mc->mk", points_px, outward).argmax(1)
     line = points_px[np.arange(n_stations), best]
-    right = _along(line[: middle + 1], JAW)
-    left = _along(line[middle:][::-1], JAW)
+    right = along(line[: middle + 1], JAW)
+    left = along(line[middle:][::-1], JAW)
     return np.concatenate([right, left[-2::-1]])
 
 
@@ -197,20 +206,26 @@ def _require(have: dict, names: tuple[str, ...], what: str) -> None:
         raise GeometryError(f"{what} lack {', '.join(missing)}", where="landmarks")
 
 
-def _along(curve: Float[np.ndarray, "n d"], fractions) -> np.ndarray:
-    """Points of a polyline at fractions of its length."""
-    s = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
+def along(curve: Float[np.ndarray, "n d"], fractions) -> np.ndarray:
+    """Points of a polyline at fractions of its length in its first two coordinates (the frontal view)."""
+    s = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(curve[:, :2], axis=0), axis=1))])
     wanted = np.asarray(fractions) * s[-1]
     return np.stack([np.interp(wanted, s, c) for c in curve.T], -1)
+
+
+def eye_corners(loop: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "2 3"]:
+    """Outer and inner end of the visible opening between the lids of a `lid_margin` loop."""
+    outer = int(np.linalg.norm(loop - loop[0], axis=1).argmax())
+    return along(loop[: outer + 1][::-1], CANTHI)
 
 
 def _lid_points(loop: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "6 3"]:
     """Outer corner, two on the upper lid, inner corner, two on the lower lid from the inner corner."""
     outer = int(np.linalg.norm(loop - loop[0], axis=1).argmax())
-    upper = loop[: outer + 1][::-1]
     lower = loop[outer:] if np.allclose(loop[-1], loop[0]) else np.concatenate([loop[outer:], loop[:1]])
-    above, below = _along(upper, (0, *UPPER_LID, 1)), _along(lower, LOWER_LID)
-    return np.concatenate([above, below[::-1]])
+    ends = eye_corners(loop)
+    above, below = along(loop[: outer + 1][::-1], UPPER_LID), along(lower, LOWER_LID)
+    return np.concatenate([ends[:1], above, ends[1:], below[::-1]])
 
 
 def _jaw_border(points: dict[str, np.ndarray], n: int) -> Float[np.ndarray, "n 3"]:

@@ -33,7 +33,7 @@ from synthforge.heads.surface import nearest_on_surface
 # Moves the neutral's origin midway between its tragia: a pure shift, fitted to the named points of
 # canonical_points.json (they lie within 0.4 mm of the moved skin; they are rounded to 0.5 mm).
 SHIFT = np.array([0.0, -0.01250, -0.01227])
-CONVERSION = 1  # raised whenever `convert_ict` gives other arrays, so that stores are refreshed
+CONVERSION = 2  # raised whenever `convert_ict` gives other arrays, so that stores are refreshed
 LIMBUS_UV, IRIS_RADIUS = 0.110, 0.0059  # the limbus: radius in the sclera's own uv tile, and in metres
 _PARTS = (
     "skin", "mouth_socket", "eye_socket", "left_eyeball", "right_eyeball", "upper_teeth", "lower_teeth",

@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from synthforge.conventions import CLASS_ID
 from synthforge.heads.canonical import canonical_points
-from synthforge.heads.ibug import brow_outline
+from synthforge.heads.ibug import brow_outline, eye_corners
 from synthforge.heads.ict_source import GEOMETRY, LANDMARKS, IctSource
 from synthforge.heads.surface import nearest_on_surface, project_along_z
 
@@ -151,7 +151,7 @@ def _outlines(mesh: IctMesh, loops: dict[str, np.ndarray]) -> list[tuple[str, np
         border = _spline(vertex_uv[loops[f"lip_{name}_border"]], closed=False)
         out.append((f"{name}_lip", np.concatenate([border, corners])))
     eyes = [mesh.vertices[loops[f"lid_margin_{s}"]] for s in ("right", "left")]
-    brow = brow_outline(*(eye[np.abs(eye[:, 0]).argmax()] for eye in eyes))
+    brow = brow_outline(*(eye_corners(eye)[0] for eye in eyes))
     for side, sign in (("left", 1), ("right", -1)):
         on_skin = project_along_z(brow * [sign, 1], mesh.vertices, mesh.faces, face)
         out.append((f"{side}_brow", _spline(to_uv(on_skin), closed=True)))

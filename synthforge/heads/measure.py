@@ -173,6 +173,30 @@ MEASURES: tuple[Measure, ...] = (
 )  # fmt: skip
 
 
+# What faces keep to: the ratio of two measures, least and most. Source: union of the central 99 % of
+# 4,000 draws of a scanned face space (ICT-FaceKit) and of the norms above with independent spreads.
+PROPORTIONS: dict[tuple[str, str], tuple[float, float]] = {
+    ("n_sn", "n_gn"): (0.38, 0.51), ("sn_sto", "sn_gn"): (0.24, 0.38), ("al_al", "en_en"): (0.77, 1.43),
+    ("ch_ch", "al_al"): (1.10, 1.90), ("ex_ex", "zy_zy"): (0.56, 0.73), ("ch_ch", "ex_ex"): (0.46, 0.68),
+    ("zy_zy", "eu_eu"): (0.81, 1.03), ("eu_eu", "g_op"): (0.69, 0.92), ("go_go", "zy_zy"): (0.66, 0.94),
+    ("n_gn", "zy_zy"): (0.75, 0.98),
+}  # fmt: skip
+_BY_NAME = {m.name: m for m in MEASURES}
+
+
+def disproportion(points: Points) -> float:
+    """How far the worst of a head's `PROPORTIONS` is beyond its limits, as a share of their span (0: none).
+
+    Raises:
+        KeyError: a point that a measure needs is missing.
+    """
+    worst = 0.0
+    for (a, b), (low, high) in PROPORTIONS.items():
+        ratio = _BY_NAME[a].compute(points) / _BY_NAME[b].compute(points)
+        worst = max(worst, (low - ratio) / (high - low), (ratio - high) / (high - low))
+    return worst
+
+
 def measure(points: Points) -> dict[str, float]:
     """Every measure of a head (mm, degrees) from its named points (metres, head frame).
 

@@ -13,25 +13,37 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from synthforge.models.domain_norm import DomainNorm2d, split_norms
 from synthforge.models.hourglass import StackedHourglass, soft_argmax
 from synthforge.models.multitask import TASKS, MultiTaskNet, Prediction
+from synthforge.models.resnet_unet import ResNetUNet
 from synthforge.models.unet import UNet
+
+LAST_LAYERS = ("segmentation.exit.", "depth.exit.", "keypoints.outputs.")  # of a MultiTaskNet
 
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """Which label networks stand on the backbone.
+    """Which label networks stand on the backbone, and what of the backbone is trained with them.
 
     `points`: none; affine (closed form); mlp (affine, then a residual MLP on the coordinates);
-    maps (an hourglass that corrects the heat maps). `classes[t]` lists our class ids that target class
-    t is made of; empty: nothing is segmented. `features` gives maps and segmentation the encoder's
-    features beside the predictions. `frozen` keeps the backbone as it is, BatchNorm statistics included.
+    maps (a network that corrects the heat maps). `classes[t]` lists our class ids that target class
+    t is made of; empty: nothing is segmented. `depth` corrects depth too. `net` is the kind of network that
+    corrects maps: unet (for heat maps an hourglass), resnet18-unet, mlp and linear (both pixel by pixel).
+    `features` gives it the encoder's features beside the predictions.
+
+    `trained`: none of the backbone's weights, the last layer of each head, or all; without all the
+    BatchNorm statistics stay too. `norm`: one BatchNorm for all images, or one for synthetic images and
+    one, always trained, for photographs (`domain_norm`).
     """
 
     points: Literal["none", "affine", "mlp", "maps"] = "none"
     classes: tuple[tuple[int, ...], ...] = ()
+    depth: bool = False
+    net: Literal["unet", "resnet18-unet", "mlp", "linear"] = "unet"
     features: bool = True
-    frozen: bool = True
+    trained: Literal["none", "last", "all"] = "none"
+    norm: Literal["shared", "dsbn", "dson"] = "shared"
     hidden: int = 128
     widths: tuple[int, ...] = (32, 48)
 
@@ -100,8 +112,28 @@ def ridge(x: Float[Tensor, "n i"], y: Float[Tensor, "n o"], penalty: float) -> F
     return torch.linalg.solve(gram, x.T @ y / len(x))
 
 
+def correction(config: LabelConfig, in_channels: int, out_channels: int) -> nn.Module:
+    """Network from map to map of `config.net`; it starts by answering 0."""
+    if config.net in ("unet", "resnet18-unet"):
+        unet = config.net == "unet"
+        shape = in_channels, out_channels
+        net = UNet(*shape, config.widths) if unet else ResNetUNet(*shape)
+        last = net.exit
+    else:
+        hidden = (nn.Conv2d(in_channels, config.hidden, 1), nn.GELU()) if config.net == "mlp" else ()
+        last = nn.Conv2d(config.hidden if hidden else in_channels, out_channels, 1)
+        net = nn.Sequential(*hidden, last)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return net
+
+
+def _resized(features: Float[Tensor, "b f y x"], like: Tensor) -> Float[Tensor, "b f h w"]:
+    return F.interpolate(features.float(), size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
 class SegmentationTranslator(nn.Module):
-    """Our class logits (and features) -> target class logits: merged classes plus a U-Net's correction.
+    """Our class logits (and features) -> target class logits: merged classes plus a network's correction.
 
     It starts as the merge alone: log of the summed probabilities of the classes each target is made of.
     """
@@ -114,29 +146,44 @@ class SegmentationTranslator(nn.Module):
         self.register_buffer("table", table)
         self.features = config.features
         extra = feature_channels if config.features else 0
-        self.net = UNet(n_classes + extra, len(config.classes), config.widths)
-        nn.init.zeros_(self.net.exit.weight)
-        nn.init.zeros_(self.net.exit.bias)
+        self.net = correction(config, n_classes + extra, len(config.classes))
 
     def forward(self, logits: Float[Tensor, "b c h w"], features: Float[Tensor, "b f y x"]) -> Tensor:
         log_p = F.log_softmax(logits.float(), dim=1)
         merged = torch.einsum("bchw,ct->bthw", log_p.exp(), self.table)
         x = [log_p.clamp(min=-8.0)]
         if self.features:
-            size = logits.shape[-2:]
-            x.append(F.interpolate(features.float(), size=size, mode="bilinear", align_corners=False))
+            x.append(_resized(features, logits))
         return (merged + 1e-4).log() + self.net(torch.cat(x, 1)).float()
 
 
+class DepthTranslator(nn.Module):
+    """Depth (and features) -> depth: the prediction plus a network's correction, metres."""
+
+    def __init__(self, config: LabelConfig, feature_channels: int):
+        super().__init__()
+        self.features = config.features
+        self.net = correction(config, 1 + (feature_channels if config.features else 0), 1)
+
+    def forward(self, depth: Float[Tensor, "b h w"], features: Float[Tensor, "b f y x"]) -> Tensor:
+        x = [10 * depth.float()[:, None]]  # a head is about 0.2 m deep: of the order of 1
+        if self.features:
+            x.append(_resized(features, depth))
+        return depth.float() + self.net(torch.cat(x, 1)).float()[:, 0]
+
+
 class MapTranslator(nn.Module):
-    """Heat maps (and features) -> heat maps: an hourglass whose answer is added to the logarithms."""
+    """Heat maps (and features) -> heat maps: the network's answer is added to the logarithms."""
 
     def __init__(self, config: LabelConfig, backbone: MultiTaskNet):
         super().__init__()
         c = backbone.config
         self.features = config.features
-        self.reduce = c.keypoint_stride if config.features else 1
         channels = c.n_landmarks + (c.feature_channels if config.features else 0)
+        self.hourglass = config.net == "unet"
+        if not self.hourglass:
+            self.net = correction(config, channels, c.n_landmarks)
+            return
         self.net = StackedHourglass(
             channels, c.n_landmarks, c.keypoint_channels, 1, c.keypoint_depth, stride=1, attention=False
         )
@@ -148,25 +195,52 @@ class MapTranslator(nn.Module):
         x = [log_maps.clamp(min=-12.0) / 12.0]
         if self.features:
             x.append(F.adaptive_avg_pool2d(features.float(), log_maps.shape[-2:]))
-        return self.net(torch.cat(x, 1), prior=log_maps)
+        if self.hourglass:
+            return self.net(torch.cat(x, 1), prior=log_maps)
+        moved = log_maps + self.net(torch.cat(x, 1)).float()
+        return [F.log_softmax(moved.flatten(2), dim=2).view_as(moved)]
 
 
 class LabelTuned(nn.Module):
-    """A stage I network with label networks on it; predicts in the benchmark's labels."""
+    """A stage I network with label networks on it; predicts in the benchmark's labels.
+
+    `domain.real` says which images of the next batch are photographs, where the norms are told apart.
+    """
 
     def __init__(self, backbone: MultiTaskNet, config: LabelConfig):
         super().__init__()
         self.backbone, self.label_config = backbone, config
         c = backbone.config
-        self.points = self.maps = self.segmentation = None
+        self.domain = None if config.norm == "shared" else split_norms(backbone, config.norm)
+        self.points = self.maps = self.segmentation = self.depth = None
         if config.points in ("affine", "mlp"):
             self.points = PointTranslator(c.n_landmarks, config.hidden if config.points == "mlp" else 0)
         if config.points == "maps":
             self.maps = MapTranslator(config, backbone)
         if config.classes:
             self.segmentation = SegmentationTranslator(config, c.n_classes, c.feature_channels)
-        self.backbone.requires_grad_(not config.frozen)
+        if config.depth:
+            self.depth = DepthTranslator(config, c.feature_channels)
+        backbone.requires_grad_(config.trained == "all")
+        for name, parameter in backbone.named_parameters():
+            if config.trained == "last" and name.startswith(LAST_LAYERS):
+                parameter.requires_grad_(True)
+        for norm in self._own_norms():
+            norm.requires_grad_(True)
         self.to(memory_format=torch.channels_last)
+
+    def _own_norms(self) -> list[nn.Module]:
+        """The norms that only photographs go through."""
+        return [m.real for m in self.backbone.modules() if isinstance(m, DomainNorm2d)]
+
+    def fixed(self) -> dict[str, Tensor]:
+        """Tensors of the backbone that training leaves as they are, by name."""
+        names = [n for n, p in self.backbone.named_parameters() if not p.requires_grad]
+        if self.label_config.trained != "all":
+            own = {id(b) for norm in self._own_norms() for b in norm.buffers()}
+            names += [n for n, b in self.backbone.named_buffers() if id(b) not in own]
+        state = self.backbone.state_dict()
+        return {n: state[n] for n in names if n in state}
 
     @property
     def config(self):
@@ -179,13 +253,16 @@ class LabelTuned(nn.Module):
     def train(self, mode: bool = True) -> "LabelTuned":
         """As in torch, but a frozen backbone stays in evaluation mode: its statistics do not move."""
         super().train(mode)
-        if self.label_config.frozen:
+        if self.label_config.trained != "all":
             self.backbone.eval()
+            for norm in self._own_norms():
+                norm.train(mode)
         return self
 
     def forward(self, rgb: Float[Tensor, "b 3 h w"], tasks: Sequence[str] = TASKS) -> Prediction:
         """Predict `tasks` as the benchmark labels them; what has no label network stays as it was."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.label_config.frozen):
+        learns = self.label_config.trained != "none" or self.label_config.norm != "shared"
+        with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
             before = self.backbone(rgb, tasks)
         after = replace(before)
         if self.maps is not None and before.log_heatmaps is not None:
@@ -195,13 +272,16 @@ class LabelTuned(nn.Module):
             after.points = self.points(before.points)
         if self.segmentation is not None and before.segmentation is not None:
             after.segmentation = self.segmentation(before.segmentation, before.features)
+        if self.depth is not None and before.depth is not None:
+            after.depth = self.depth(before.depth, before.features)
         return after
 
 
-def state_sha256(module: nn.Module) -> str:
-    """Hash of every parameter and buffer: name, shape, type and bytes."""
+def state_sha256(module: nn.Module | dict[str, Tensor]) -> str:
+    """Hash of every parameter and buffer (or of the tensors given): name, shape, type and bytes."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    state = module.state_dict() if isinstance(module, nn.Module) else module
+    for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

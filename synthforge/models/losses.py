@@ -1,5 +1,6 @@
 """Losses of stage I and stage II; each one is a mean over what is labelled."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from synthforge.conventions import IGNORE
+from synthforge.errors import ConfigError
 from synthforge.models.hourglass import cell_centres
 
 
@@ -25,6 +27,15 @@ class LossConfig:
     consistency: float = 0.1
     consistency_fraction: float = 0.125  # share of a batch that is warped
     map_fraction: float = 1.0  # share of a batch that segmentation and depth are trained on
+    occluded: float = 1.0  # weight of a point that something hides
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            top = 1.0 if name.endswith("_fraction") or name == "occluded" else math.inf
+            if not 0 <= value <= top or value == math.inf:
+                raise ConfigError(f"got {value}", where=name, fix=f"use 0 to {top:g}")
+        if not (self.point_beta and self.heatmap_sigma and self.map_fraction):
+            raise ConfigError("got 0", where="point_beta, heatmap_sigma or map_fraction", fix="use more")
 
 
 def heatmap_loss(
@@ -88,6 +99,25 @@ def depth_loss(
     return weighted_mean(error, known.float())
 
 
+def scale_free(depth: Float[Tensor, "b h w"], known: Bool[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
+    """Depth about its median over its mean distance from it, image by image; 0 where it is not known.
+
+    It is the same whatever the unit and the zero of depth are. Source: MiDaS (Ranftl et al. 2020).
+    """
+    depth = torch.where(known, depth, 0.0)
+    median = torch.nanmedian(torch.where(known, depth, torch.nan).flatten(1), dim=1).values
+    centred = torch.where(known, depth - torch.nan_to_num(median)[:, None, None], 0.0)
+    spread = centred.abs().flatten(1).sum(1) / known.flatten(1).sum(1).clamp(min=1)
+    return centred / spread.clamp(min=1e-4)[:, None, None]
+
+
+def scale_free_loss(predicted: Float[Tensor, "b h w"], depth: Float[Tensor, "b h w"]) -> Float[Tensor, ""]:
+    """Mean difference of both once they are `scale_free`, over the pixels whose depth is known."""
+    known = torch.isfinite(depth)
+    error = (scale_free(predicted, known) - scale_free(depth, known)).abs()
+    return weighted_mean(error, known.float())
+
+
 def weighted_mean(value: Tensor, weight: Tensor) -> Tensor:
     """Mean of `value` under `weight`; 0 where all weights are 0."""
     return (value * weight).sum() / weight.sum().clamp(min=1e-6)
@@ -132,13 +162,13 @@ def consistency_loss(
 ) -> Float[Tensor, ""]:
     """|E(warp(x)) - warp(E(x))|: mean over channels and over the pixels that stay in frame.
 
-    The second term is the target and takes no gradient. Both are divided by the target's spread,
+    The second term is the target and takes no gradient. Both are divided by the spread of each target,
     so that shrinking the features does not satisfy the loss. Source: SynthForge, equation 2, with a
     mask and a mean in place of the released code's sum over zero padding.
     """
     with torch.no_grad():
         target = warp(features.float(), affine)
         mask = warp_valid(affine, tuple(features.shape[-2:])).float()
-        spread = features.float().std().clamp(min=1e-3)
+        spread = features.float().std(dim=(1, 2, 3), keepdim=True).clamp(min=1e-3)
     error = (features_of_warped.float() - target).abs().mean(1, keepdim=True) / spread
     return weighted_mean(error, mask)

@@ -1,8 +1,9 @@
 """A trained model on disk: `model.safetensors` beside `model.json`, which says what it is.
 
 Nothing is pickled. `model.json`: `kind` (multitask or label), `model` (ModelConfig), `label`
-(LabelConfig or null), `classes` [{id, name, color}], `synthforge_version`, and what the training
-recorded under `training`.
+(LabelConfig or null), `classes` [{id, name, color}], `framing` {crop_source, crop_scale} of the crops it
+was trained on, `synthforge_version`, and what the training recorded under `training` (the hash of its data
+among it). Weights may be stored in 16 bits; they are read as 32.
 """
 
 import json
@@ -18,6 +19,8 @@ from synthforge.errors import AssetError
 from synthforge.models.label_nets import LabelConfig, LabelTuned
 from synthforge.models.multitask import ModelConfig, MultiTaskNet
 
+SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "small.safetensors"
+
 
 @dataclass(frozen=True)
 class StoredModel:
@@ -30,9 +33,31 @@ class StoredModel:
     def class_names(self) -> tuple[str, ...]:
         return tuple(c["name"] for c in self.card["classes"])
 
+    def crop_scale(self, crop_source: str, otherwise: float) -> float:
+        """Side of the crop over its box: that of training, if it had boxes of this kind."""
+        return trained_scale(self.card, crop_source, otherwise)
 
-def save_model(folder: Path, net: MultiTaskNet | LabelTuned, classes: list[dict], training: dict) -> None:
-    """Write `model.safetensors` and `model.json` into `folder` (each replaced atomically)."""
+
+def trained_scale(card: dict, crop_source: str, otherwise: float) -> float:
+    """Side of the crop over its box in the training of `card`'s model, if it had boxes of this kind."""
+    framing = card.get("framing") or {}
+    return framing["crop_scale"] if framing.get("crop_source") == crop_source else otherwise
+
+
+def save_model(
+    folder: Path,
+    net: MultiTaskNet | LabelTuned,
+    classes: list[dict],
+    training: dict,
+    framing: dict | None = None,
+    half: bool = False,
+) -> None:
+    """Write `model.safetensors` and `model.json` into `folder` (each replaced atomically).
+
+    Args:
+        framing: `crop_source` and `crop_scale` of the crops the net was trained on.
+        half: store 16 bits per weight.
+    """
     from safetensors.torch import save_file
 
     label = isinstance(net, LabelTuned)
@@ -42,33 +67,59 @@ def save_model(folder: Path, net: MultiTaskNet | LabelTuned, classes: list[dict]
         "model": to_dict(net.config),
         "label": to_dict(net.label_config) if label else None,
         "classes": classes,
+        "framing": framing,
         "training": training,
     }
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: t.detach().cpu().contiguous() for name, t in net.state_dict().items()}
+    if half:
+        weights = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
     save_file(weights, str(folder / "model.safetensors.tmp"))
     (folder / "model.json.tmp").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     for name in ("model.safetensors", "model.json"):
         (folder / f"{name}.tmp").replace(folder / name)
 
 
+def _card_path(model: Path) -> Path:
+    model = Path(model)
+    return model.with_suffix(".json") if model.suffix in (".safetensors", ".json") else model / "model.json"
+
+
+def _absent(model: Path) -> AssetError:
+    return AssetError("no model there", where=str(model), fix="give the folder of a finished training run")
+
+
+def read_card(model: Path) -> dict:
+    """The card of a run's model.
+
+    Raises:
+        AssetError: there is none, or it cannot be read.
+    """
+    try:
+        return json.loads(_card_path(model).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise _absent(model) from error
+    except (OSError, ValueError) as error:
+        raise AssetError(f"cannot be read ({error})", where=str(model)) from error
+
+
 def load_model(folder: Path, device: str = "cpu") -> StoredModel:
     """Read a run's model, ready to predict.
 
+    Args:
+        folder: of the run, or its safetensors file, whose card lies beside it under the same name
+            (`SHIPPED` is one).
     Raises:
         AssetError: no model there, or its weights do not fit its card.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = Path(folder) / "model.json"
+    path, card = _card_path(folder), read_card(folder)
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
         weights = load_file(str(path.with_suffix(".safetensors")), device="cpu")
     except FileNotFoundError as error:
-        raise AssetError(
-            "no model there", where=str(folder), fix="give the folder of a finished training run"
-        ) from error
+        raise _absent(folder) from error
     except (OSError, ValueError, SafetensorError) as error:
         raise AssetError(f"cannot be read ({error})", where=str(folder)) from error
     net: nn.Module = MultiTaskNet(from_dict(ModelConfig, card["model"], str(path)))

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from synthforge.datasets import geometry
-from synthforge.datasets.sample import CROP_SCALE, points_box
+from synthforge.datasets.sample import CROP_SCALE, LANDMARK_BOX, points_box
 from synthforge.models.multitask import TASKS, Prediction, normalise
 from synthforge.models.store import StoredModel
 from synthforge.prediction.boxes import Box
@@ -38,10 +38,10 @@ class Face:
         return slice(y, y + h), slice(x, x + w)
 
 
-def crop_window(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
+def crop_window(box: Box, size: tuple[int, int], scale: float = CROP_SCALE) -> tuple[int, int, int, int]:
     """Pixels x0, y0, x1, y1 of a picture of `size` (h, w) that the crop of `box` touches; may be empty."""
     x0, y0, x1, y1 = box
-    half = CROP_SCALE * max(x1 - x0, y1 - y0) / 2
+    half = scale * max(x1 - x0, y1 - y0) / 2
     centre = np.array([x0 + x1, y0 + y1]) / 2
     low = np.clip(np.floor(centre - half), 0, size[::-1]).astype(int)
     high = np.clip(np.ceil(centre + half), 0, size[::-1]).astype(int)
@@ -49,7 +49,7 @@ def crop_window(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
 
 
 class FaceModel:
-    """Runs a stored model on faces.
+    """Runs a stored model on faces, in crops of the size it was trained on (`scale` times the box).
 
     Args:
         model: from `load_model`.
@@ -60,6 +60,7 @@ class FaceModel:
     def __init__(self, model: StoredModel, refine: bool):
         self.net, self.refine, self.size = model.net, refine, model.net.config.input_size
         self.device = next(model.net.parameters()).device
+        self.scale = model.crop_scale(LANDMARK_BOX, CROP_SCALE)
 
     def __call__(self, rgb: Sequence[UInt8[np.ndarray, "_h _w 3"]], boxes: Sequence[Box]) -> list[Face]:
         """The face in each box; box i lies in picture i (one picture may stand there many times)."""
@@ -82,7 +83,7 @@ class FaceModel:
 
     @torch.no_grad()
     def _look(self, rgb, boxes, tasks: Sequence[str]) -> tuple[Prediction, list[geometry.Affine]]:
-        matrices = [geometry.crop_matrix(box, self.size, CROP_SCALE) for box in boxes]
+        matrices = [geometry.crop_matrix(box, self.size, self.scale) for box in boxes]
         crops = [geometry.warp_rgb(image, m, self.size) for image, m in zip(rgb, matrices, strict=True)]
         batch = torch.from_numpy(np.stack(crops).transpose(0, 3, 1, 2)).to(self.device)
         return self.net(normalise(batch), tasks), matrices
@@ -92,7 +93,7 @@ class FaceModel:
         return geometry.warp_points(fractions * self.size, geometry.invert(matrix))
 
     def _face(self, answer: Prediction, i: int, box: Box, matrix: geometry.Affine, size) -> Face:
-        x0, y0, x1, y1 = crop_window(box, size)
+        x0, y0, x1, y1 = crop_window(box, size, self.scale)
         stride = self.net.label_stride
         back = geometry.invert(matrix) @ np.diag([stride, stride, 1.0])
         back[:, 2] -= x0, y0

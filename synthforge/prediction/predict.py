@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from synthforge.datasets.sample import CROP_SCALE
 from synthforge.errors import DatasetError
 from synthforge.models.label_nets import state_sha256
 from synthforge.models.store import StoredModel
@@ -82,7 +81,7 @@ def predict(
     record = {
         "model": describe(model),
         "landmarks": "pixels of the upright picture; (0, 0) is the outer corner of its first pixel",
-        "crop_scale": CROP_SCALE,
+        "crop_scale": net.scale,
         "depth": {
             "meaning": MEANING[target],
             "unit": "m",
@@ -109,7 +108,9 @@ def _run_group(
     group: list[Picture], find: GivenBoxes | Detector, net: FaceModel, outputs: Outputs, summary: Summary
 ) -> None:
     found = [find(picture) for picture in group]
-    boxes = [[b for b in row if _meets(b, picture)] for picture, row in zip(group, found, strict=True)]
+    boxes = [
+        [b for b in row if _meets(b, picture, net.scale)] for picture, row in zip(group, found, strict=True)
+    ]
     jobs = [(picture.rgb, box) for picture, row in zip(group, boxes, strict=True) for box in row]
     faces = iter(net([rgb for rgb, _ in jobs], [box for _, box in jobs]))
     for picture, candidates, row in zip(group, found, boxes, strict=True):
@@ -121,9 +122,9 @@ def _run_group(
             summary.skipped[key] = summary.skipped.get(key, 0) + 1
 
 
-def _meets(box: Box, picture: Picture) -> bool:
+def _meets(box: Box, picture: Picture, scale: float) -> bool:
     """Whether the crop of a box shows anything of the picture."""
-    x0, y0, x1, y1 = crop_window(box, picture.rgb.shape[:2])
+    x0, y0, x1, y1 = crop_window(box, picture.rgb.shape[:2], scale)
     return x0 < x1 and y0 < y1
 
 

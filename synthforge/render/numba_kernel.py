@@ -82,16 +82,81 @@ def draw(points, faces, first, near, face_index, depth):
 
 
 @njit(cache=True)
-def barycentrics(points, faces, first, face_index, out):
-    """Write perspective-correct barycentric coordinates (h w 3 float32) of winners `first` and later."""
+def bins(places, size):
+    """Samples sorted by square cells of `size` pixels: corner of the first cell, number of cells down and
+    across, `order` (flat indices of samples, cell after cell) and where in it each cell starts."""
+    low = np.array([places[:, :, 0].min(), places[:, :, 1].min()])
+    across = int((places[:, :, 0].max() - low[0]) / size) + 1
+    down = int((places[:, :, 1].max() - low[1]) / size) + 1
+    flat = places.reshape(-1, 2)
+    cell = np.empty(flat.shape[0], np.int64)
+    starts = np.zeros(down * across + 1, np.int64)
+    for n in range(flat.shape[0]):
+        cell[n] = int((flat[n, 1] - low[1]) / size) * across + int((flat[n, 0] - low[0]) / size)
+        starts[cell[n] + 1] += 1
+    starts = np.cumsum(starts)
+    order, filled = np.empty(flat.shape[0], np.int64), starts.copy()
+    for n in range(flat.shape[0]):
+        order[filled[cell[n]]] = n
+        filled[cell[n]] += 1
+    return low, down, across, order, starts
+
+
+@njit(cache=True)
+def draw_at(places, points, faces, first, near, face_index, depth):
+    """`draw` with the samples anywhere: at `places` (h w 2) instead of pixel centres."""
+    size = 2.0
+    low, down, across, order, starts = bins(places, size)
+    flat, flat_index, flat_depth = places.reshape(-1, 2), face_index.reshape(-1), depth.reshape(-1)
+    for f in range(first, faces.shape[0]):
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        za, zb, zc = points[i, 2], points[j, 2], points[k, 2]
+        if not (za > near and zb > near and zc > near):
+            continue
+        xa, ya, xb, yb, xc, yc = (
+            points[i, 0], points[i, 1], points[j, 0], points[j, 1], points[k, 0], points[k, 1]
+        )  # fmt: skip
+        left, right = (min(xa, xb, xc) - low[0]) / size, (max(xa, xb, xc) - low[0]) / size
+        top, bottom = (min(ya, yb, yc) - low[1]) / size, (max(ya, yb, yc) - low[1]) / size
+        if not (right >= 0 and left < across and bottom >= 0 and top < down):
+            continue
+        area = _edge(xb, yb, xc, yc, xa, ya)
+        if area == 0.0 or not np.isfinite(area):
+            continue
+        ia, ib, ic = 1.0 / za, 1.0 / zb, 1.0 / zc
+        col0, col1 = int(max(left, 0.0)), int(min(right, across - 1.0))
+        for row in range(int(max(top, 0.0)), int(min(bottom, down - 1.0)) + 1):
+            for at in range(starts[row * across + col0], starts[row * across + col1 + 1]):
+                n = order[at]
+                x, y = flat[n, 0], flat[n, 1]
+                ea = _edge(xb, yb, xc, yc, x, y)
+                eb = _edge(xc, yc, xa, ya, x, y)
+                ec = _edge(xa, ya, xb, yb, x, y)
+                if area < 0.0:
+                    ea, eb, ec = -ea, -eb, -ec
+                if ea < 0.0 or eb < 0.0 or ec < 0.0:
+                    continue
+                z = np.float32((ea + eb + ec) / (ea * ia + eb * ib + ec * ic))
+                if z < flat_depth[n]:
+                    flat_depth[n] = z
+                    flat_index[n] = f
+
+
+@njit(cache=True)
+def barycentrics(points, faces, first, face_index, places, out):
+    """Write perspective-correct barycentric coordinates (h w 3 float32) of winners `first` and later.
+
+    `places` (h w 2) are those of the samples, or empty where they are at pixel centres.
+    """
     height, width = face_index.shape
     for row in range(height):
-        y = row + 0.5
         for col in range(width):
             f = face_index[row, col]
             if f < first:
                 continue
-            x = col + 0.5
+            x, y = col + 0.5, row + 0.5
+            if places.size:
+                x, y = places[row, col, 0], places[row, col, 1]
             i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
             xa, ya, za = points[i, 0], points[i, 1], points[i, 2]
             xb, yb, zb = points[j, 0], points[j, 1], points[j, 2]

@@ -16,6 +16,7 @@ def rasterize(
     height: int,
     width: int,
     backend: str = "numba",
+    places: Float[np.ndarray, "h w 2"] | None = None,
 ) -> Fragments:
     """Front-most triangle at every pixel centre.
 
@@ -29,6 +30,7 @@ def rasterize(
         height, width: number of sample points.
         backend: "numba" (default, CPU), "torch" (the same answer from tensors) or "pytorch3d"
             (needs the extra; ties and samples on edges may go to another triangle).
+        places: x, y of the samples where they are not at pixel centres (a lens); numba only.
     Returns:
         face_index int32, depth float32, barycentric float32.
     Raises:
@@ -36,8 +38,10 @@ def rasterize(
     """
     if backend == "numba":
         fragments = empty_fragments(height, width)
-        draw_over(fragments, points, faces, 0)
+        draw_over(fragments, points, faces, 0, places)
         return fragments
+    if places is not None:
+        raise SynthforgeError("only numba takes places", where="rasterize(backend)", fix="use numba")
     if backend == "torch":
         from synthforge.render.torch_kernel import rasterize_arrays
 
@@ -61,15 +65,23 @@ def empty_fragments(height: int, width: int) -> Fragments:
 
 
 def draw_over(
-    fragments: Fragments, points: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], first: int
+    fragments: Fragments,
+    points: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
+    first: int,
+    places: Float[np.ndarray, "h w 2"] | None = None,
 ) -> None:
     """Add triangles `first` and later to `fragments`, in place; these hold the ones before.
 
-    The result is that of `rasterize` with all `faces` (numba).
+    The result is that of `rasterize` with all `faces` (numba), `places` as there.
     """
-    from synthforge.render.numba_kernel import barycentrics, draw
+    from synthforge.render.numba_kernel import barycentrics, draw, draw_at
 
     points = np.ascontiguousarray(points, np.float64)
     faces = np.ascontiguousarray(faces, np.int32)
-    draw(points, faces, first, NEAR, fragments.face_index, fragments.depth)
-    barycentrics(points, faces, first, fragments.face_index, fragments.barycentric)
+    if places is None:
+        draw(points, faces, first, NEAR, fragments.face_index, fragments.depth)
+        places = np.empty((0, 0, 2))
+    else:
+        draw_at(places, points, faces, first, NEAR, fragments.face_index, fragments.depth)
+    barycentrics(points, faces, first, fragments.face_index, places, fragments.barycentric)

@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
-from synthforge.conventions import CLASS_COLORS, IGNORE
+from synthforge.conventions import CLASS_COLORS, IGNORE, N_LANDMARKS
 
 # Visibility 0 outside, 1 occluded, 2 visible; from the Okabe-Ito palette, safe for colour blindness.
 VISIBILITY_COLORS = ((204, 121, 167), (230, 159, 0), (86, 220, 255))
 CONTOUR_COLOR = (240, 228, 66)
+DENSE_COLOR = (255, 255, 255, 150)
 LANDMARK_CHAINS = (
     *(list(range(a, b)) for a, b in [(0, 17), (17, 22), (22, 27), (27, 31), (31, 36)]),
     *([*range(a, b), a] for a, b in [(36, 42), (42, 48), (48, 60), (60, 68)]),
@@ -49,11 +50,14 @@ def alpha_rgb(alpha: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def landmarks_rgba(sample: Mapping[str, np.ndarray], size: int) -> UInt8[np.ndarray, "size size 4"]:
-    """Transparent picture of landmarks coloured by visibility, contour jaw, pupils and gaze."""
+    """Transparent picture of landmarks coloured by visibility, contour jaw, pupils and gaze; where there are
+    dense ones, those that are seen as small dots."""
     scale = size / sample["rgb"].shape[0]
     canvas = np.zeros((size, size, 4), np.uint8)
     points = sample["landmarks_2d"] * scale
     unit = max(size / 256, 0.5)
+    for point in dense_seen(sample) * scale:
+        _dot(canvas, point, 0.8 * unit, DENSE_COLOR)
     for chain in LANDMARK_CHAINS:
         _line(canvas, points[chain], (255, 255, 255, 110), unit)
     _line(canvas, sample["landmarks_contour_2d"] * scale, (*CONTOUR_COLOR, 190), unit)
@@ -65,6 +69,14 @@ def landmarks_rgba(sample: Mapping[str, np.ndarray], size: int) -> UInt8[np.ndar
         _line(canvas, np.stack([pupil, pupil + gaze[:2] * 0.09 * size]), (120, 255, 120, 255), 1.4 * unit)
         _dot(canvas, pupil, 1.5 * unit, (120, 255, 120, 255))
     return canvas
+
+
+def dense_seen(sample: Mapping[str, np.ndarray]) -> Float[np.ndarray, "n 2"]:
+    """The dense landmarks besides iBUG-68 that are seen, px; none where the sample has none."""
+    if sample.get("landmarks_dense_2d") is None:
+        return np.zeros((0, 2), np.float32)
+    seen = sample["landmarks_dense_visible"][N_LANDMARKS:] == 2
+    return sample["landmarks_dense_2d"][N_LANDMARKS:][seen]
 
 
 def _line(canvas: np.ndarray, points: np.ndarray, color: tuple[int, ...], width: float) -> None:

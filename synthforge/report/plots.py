@@ -90,21 +90,24 @@ def landmarks_svg(
     visible: np.ndarray,
     contour: Float[np.ndarray, "17 2"],
     gaze: Float[np.ndarray, "e 2 2"],
+    dense: Float[np.ndarray, "n 2"],
 ) -> str:
     """Landmarks in units of the image side, times 100: dots by visibility, contour jaw, gaze.
 
-    `gaze`: for each eye the pupil and a point ahead of it in the image.
+    `gaze`: for each eye the pupil and a point ahead of it in the image. `dense`: small dots.
     """
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in 100 * contour)
     dots = "".join(
         f'<circle class="v{v}" cx="{x:.1f}" cy="{y:.1f}" r=".8"><title>{i}</title></circle>'
         for i, ((x, y), v) in enumerate(zip(100 * points, visible, strict=True))
     )
+    small = "".join(f"M{x:.1f},{y:.1f}h0" for x, y in 100 * dense)
     rays = "".join(
         f'<line class="gaze" x1="{a[0]:.1f}" y1="{a[1]:.1f}" x2="{b[0]:.1f}" y2="{b[1]:.1f}"/>'
         for a, b in 100 * gaze
     )
     return (
         '<svg class="over landmarks" viewBox="0 0 100 100">'
+        f'<path class="dense" d="{small}"/>'
         f'<polyline class="contour" points="{line}"/>{rays}{dots}</svg>'
     )

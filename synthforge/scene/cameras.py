@@ -1,9 +1,12 @@
-"""Pinhole projection and the orbit camera. Checked against OpenCV in tests/scene."""
+"""Projection through pinhole and lens, and the orbit camera. Checked against OpenCV in tests/scene."""
+
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
 from numba import njit
 
+from synthforge.lens import distort, undistort
 from synthforge.types import Camera
 
 VOLUME_UNIT = 0.4  # metres per unit of Next3D's volume: plane coordinate 5x (x in m) is 2 volume units
@@ -29,8 +32,30 @@ def to_camera(points_world: Float[np.ndarray, "*n 3"], camera: Camera) -> Float[
 def to_pixels(points_cam: Float[np.ndarray, "*n 3"], camera: Camera) -> Float[np.ndarray, "*n 3"]:
     """Camera-frame points (m) as x, y in pixels and z-depth in metres; z must be positive."""
     points_cam = np.asarray(points_cam)
+    if camera.distortion.any():
+        z = points_cam[..., 2:]
+        points_cam = np.concatenate([distort(points_cam[..., :2] / z, camera.distortion) * z, z], -1)
+    return pinhole_pixels(points_cam, camera)
+
+
+def pinhole_pixels(points_cam: Float[np.ndarray, "*n 3"], camera: Camera) -> Float[np.ndarray, "*n 3"]:
+    """`to_pixels` without the lens: straight lines stay straight, as rasterizing needs them.
+
+    The samples of the image are then at `sample_places`.
+    """
+    points_cam = np.asarray(points_cam)
     intrinsics = camera.intrinsics.astype(np.float64)
     return _perspective(points_cam.reshape(-1, 3), intrinsics).reshape(points_cam.shape)
+
+
+def sample_places(camera: Camera) -> Float[np.ndarray, "h w 2"] | None:
+    """Where the pixel centres of the image lie in `pinhole_pixels`; None without a lens: at themselves."""
+    if not camera.distortion.any():
+        return None
+    height, width = camera.size
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    rays = unproject(np.stack([x, y], -1), np.ones((height, width)), camera)
+    return np.ascontiguousarray(pinhole_pixels(rays, camera)[..., :2])
 
 
 def project(points_world: Float[np.ndarray, "*n 3"], camera: Camera) -> Float[np.ndarray, "*n 3"]:
@@ -41,11 +66,18 @@ def project(points_world: Float[np.ndarray, "*n 3"], camera: Camera) -> Float[np
 def unproject(
     pixels: Float[np.ndarray, "*n 2"], depth: Float[np.ndarray, "*n"], camera: Camera
 ) -> Float[np.ndarray, "*n 3"]:
-    """Camera-frame points (m) of pixels at z-depth (m)."""
+    """Camera-frame points (m) of pixels at z-depth (m).
+
+    Raises:
+        GeometryError: the lens cannot be inverted at a pixel.
+    """
     k = camera.intrinsics
     y = (pixels[..., 1] - k[1, 2]) / k[1, 1]
     x = (pixels[..., 0] - k[0, 2] - k[0, 1] * y) / k[0, 0]
-    return np.stack([x * depth, y * depth, depth], -1)
+    rays = np.stack([x, y], -1)
+    if camera.distortion.any():
+        rays = undistort(rays, camera.distortion)
+    return np.concatenate([rays * depth[..., None], depth[..., None]], -1)
 
 
 @njit(cache=True)
@@ -74,7 +106,7 @@ def scaled(camera: Camera, factor: int) -> Camera:
     """The same view sampled `factor` times as densely along each axis."""
     k = camera.intrinsics.copy()
     k[:2] *= factor
-    return Camera(k, camera.cam2world, (camera.size[0] * factor, camera.size[1] * factor))
+    return replace(camera, intrinsics=k, size=(camera.size[0] * factor, camera.size[1] * factor))
 
 
 def eg3d_focal(field_of_view: float) -> float:

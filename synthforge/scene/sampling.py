@@ -9,7 +9,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from synthforge.errors import ConfigError
+from synthforge.heads.anthro import NamedPoints
 from synthforge.heads.base import HeadModel
+from synthforge.heads.measure import disproportion
+from synthforge.lens import NAMES as LENS
+from synthforge.lens import shows
 from synthforge.rng import sample_rng
 from synthforge.scene.cameras import camera_at, eg3d_camera, orbit_camera, orbit_direction
 from synthforge.scene.distributions import Distribution, Value
@@ -57,6 +61,8 @@ class CameraConfig:
 
     `convention: eg3d` reads them as EG3D's camera label does, which Next3D and SynthForge use
     (`cameras.eg3d_camera`): distance in volume units of 0.4 m from the volume's origin.
+
+    `lens` draws coefficients of the lens's distortion by name (`synthforge.lens`); those not named are 0.
     """
 
     azimuth_deg: Distribution = _d({"normal": [0, 20]})
@@ -68,6 +74,7 @@ class CameraConfig:
     look_at_jitter: Distribution = _d({"normal": [0, 0.012]})
     convention: Literal["metric", "eg3d"] = "metric"
     around: Literal["shoulders", "head"] = "shoulders"
+    lens: dict[str, Distribution] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check("azimuth_deg", self.azimuth_deg, -180, 180)
@@ -86,6 +93,26 @@ class CameraConfig:
             raise ConfigError("eg3d needs a distance", where="convention", fix=fix)
         if self.convention == "eg3d" and self.around == "head":
             raise ConfigError("eg3d's cameras do not follow the head", where="around")
+        self._check_lens()
+
+    def _check_lens(self) -> None:
+        """Any draw must show each place of the image once; the least k and the largest p are the worst."""
+        for name, distribution in self.lens.items():
+            if name not in LENS:
+                fix = f"use: {', '.join(LENS)}"
+                raise ConfigError(f"unknown coefficient {name!r}", where="lens", fix=fix)
+            _check(f"lens.{name}", distribution, -1, 1)
+            if not all(map(math.isfinite, distribution.range)):
+                raise ConfigError("needs bounds", where=f"lens.{name}", fix="use uniform or truncated_normal")
+        ranges = [self.lens[name].range if name in self.lens else (0.0, 0.0) for name in LENS]
+        worst = [max(map(abs, r)) if n[0] == "p" else r[0] for n, r in zip(LENS, ranges, strict=True)]
+        widest = self.field_of_view_deg.range[1]
+        corner = math.sqrt(2) * math.tan(math.radians(widest / 2)) if widest < 180 else math.inf
+        if self.lens and not shows(np.array(worst), corner):
+            raise ConfigError(
+                f"at a field of view of {widest:g} degrees some draws fold the image over", where="lens",
+                fix="take smaller coefficients or a bounded, smaller field_of_view_deg",
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -208,6 +235,7 @@ class SceneSampler:
                 fix="use --config paper, or for example --set 'scene.expression={uniform: [-2, 2]}'",
             )  # fmt: skip
         self._covariance = head.shape_cholesky @ head.shape_cholesky.T
+        self._points = NamedPoints(head) if head.name == "anthro" else None
         self._joints = head.joints.numpy().astype(np.float64)
         self._joint_deltas = head.joint_shape_deltas.numpy().astype(np.float64)
 
@@ -246,6 +274,7 @@ class SceneSampler:
         turn, jaw = self._head_turn(rng("pose", one_face))
         joints = self._joints + np.tensordot(shape, self._joint_deltas, 1)
         camera = self._camera(rng("camera"), turn, joints)
+        camera = dataclasses.replace(camera, distortion=self._distortion(rng("lens")))
         seen_by = camera if one_face == 1 else self._camera(rng("camera", one_face), turn, joints)
         gaze = self._gaze(rng("gaze", one_face), seen_by, turn, joints)
         self._couple_lids(expression, gaze)
@@ -268,6 +297,7 @@ class SceneSampler:
         if self.config.shape_axes is not None:
             z[self.config.shape_axes :] = 0
         shape = self.head.shape_cholesky @ z
+        mean = np.zeros_like(shape)
         wanted = {}
         if "sex" in self.head.shape_names and "sex" in attributes:
             wanted["sex"] = (1.0 if attributes["sex"] == "male" else -1.0) + rng.normal(0, 0.25)
@@ -277,8 +307,16 @@ class SceneSampler:
             axes = [self.head.shape_names.index(name) for name in wanted]
             cov = self._covariance
             gain = cov[:, axes] @ np.linalg.inv(cov[np.ix_(axes, axes)])
-            shape = shape + gain @ (np.array(list(wanted.values())) - shape[axes])
-        return shape.astype(np.float32)
+            mean = gain @ np.array(list(wanted.values()))
+            shape = shape + mean - gain @ shape[axes]
+        return self._in_proportion(mean, shape - mean).astype(np.float32)
+
+    def _in_proportion(self, mean: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """`mean` plus as much of a person's `own` departure as keeps the face within human proportions."""
+        share = 1.0
+        while self._points and share > 0.3 and disproportion(self._points.of(mean + share * own)) > 0:
+            share -= 0.05
+        return mean + share * own
 
     def _expression(self, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, Value]]:
         """Coefficients, and as attributes the word and the intensity they were drawn from."""
@@ -325,6 +363,10 @@ class SceneSampler:
             centre = look_at + distance * turn.apply(orbit_direction(azimuth, elevation))
             return _as_stored(camera_at(centre, look_at, roll, fov, size))
         return _as_stored(orbit_camera(azimuth, elevation, roll, distance, fov, look_at, size))
+
+    def _distortion(self, rng: np.random.Generator) -> np.ndarray:
+        drawn = {name: d.sample(rng, {}) for name, d in self.config.camera.lens.items()}
+        return np.array([drawn.get(name, 0.0) for name in LENS], np.float32)
 
     def _gaze(
         self, rng: np.random.Generator, camera: Camera, turn: Rotation, joints: np.ndarray
@@ -378,4 +420,5 @@ def with_resolution(params: SceneParams, resolution: int) -> SceneParams:
     camera = params.camera
     k = camera.intrinsics.copy()
     k[:2] *= resolution / camera.size[0]
-    return dataclasses.replace(params, camera=Camera(k, camera.cam2world, (resolution, resolution)))
+    seen = dataclasses.replace(camera, intrinsics=k, size=(resolution, resolution))
+    return dataclasses.replace(params, camera=seen)

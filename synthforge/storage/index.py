@@ -13,6 +13,7 @@ import h5py
 from synthforge import __version__
 from synthforge.conventions import CLASSES, N_LANDMARKS
 from synthforge.errors import DatasetError
+from synthforge.landmark_sets import dense_set
 from synthforge.storage.schema import SCHEMA_VERSION, Layout
 from synthforge.storage.writer import write_atomically
 
@@ -144,6 +145,11 @@ def check_shards(out: Path, plans: list[ShardPlan], config_sha256: str, generato
     return rejected
 
 
+def _landmark_schemes(layout: Layout) -> dict[str, dict]:
+    dense = ("landmarks_dense_2d", "landmarks_dense_3d") if layout.dense else ()
+    return LANDMARK_SCHEMES | {name: dense_set().about for name in dense}
+
+
 def write_index(
     out: Path, plans: list[ShardPlan], layout: Layout, config: dict, config_sha256: str, generator: dict
 ) -> dict[str, Any]:
@@ -179,7 +185,7 @@ def write_index(
         "n_samples": sum(shard["n_samples"] for shard in shards),
         "resolution": layout.resolution,
         "classes": [{"id": c.id, "name": c.name, "color": list(c.color)} for c in CLASSES],
-        "landmark_schemes": LANDMARK_SCHEMES,
+        "landmark_schemes": _landmark_schemes(layout),
         "attributes": layout.attributes,
         "shards": shards,
         "rejected": dict(sorted(rejected.items())),

@@ -5,13 +5,16 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import h5py
 import numpy as np
+from jaxtyping import Float, UInt8
 
+from synthforge.conventions import CLASS_ID
 from synthforge.errors import DatasetError
+from synthforge.landmark_sets import dense_set, load_scheme
 from synthforge.storage.index import INDEX, read_index
 from synthforge.storage.schema import restore_depth, restore_normals
 from synthforge.types import Camera, SceneParams
@@ -99,6 +102,44 @@ class DatasetReader:
             parts.append(values)
         return np.concatenate(parts)
 
+    def landmarks(
+        self, i: int, scheme: str = "ibug68", jaw: Literal["fixed", "contour"] = "fixed"
+    ) -> tuple[Float[np.ndarray, "k 2"], UInt8[np.ndarray, " k"]]:
+        """Points of sample `i` in a named layout (px), and whether they are seen (as landmarks_visible).
+
+        Args:
+            scheme: a name of assets/landmark_schemes.yaml, or `FILE.yaml:NAME` of your own.
+            jaw: fixed on the mesh, or on the contour that is seen (its visibility is that of the fixed one).
+        Raises:
+            ConfigError: there is no such layout.
+            DatasetError: the data set holds no dense landmarks, or those of another version.
+        """
+        layout = load_scheme(scheme)
+        keys = ["landmarks_2d", "landmarks_visible", "landmarks_contour_2d"]
+        if "dense" in layout.needs:
+            self._check_dense(scheme)
+            keys += ["landmarks_dense_2d", "landmarks_dense_visible"]
+        keys += ["pupils_2d", "segmentation"] if "pupils" in layout.needs else []
+        sample = self.read(i, keys)
+        pupils = sample.get("pupils_2d")
+        points = layout.points(
+            sample["landmarks_2d"], sample.get("landmarks_dense_2d"), pupils,
+            sample["landmarks_contour_2d"] if jaw == "contour" else None,
+        )  # fmt: skip
+        seen = None if pupils is None else pupils_visible(pupils, sample["segmentation"])
+        return points, layout.visible(
+            sample["landmarks_visible"], sample.get("landmarks_dense_visible"), seen
+        )
+
+    def _check_dense(self, scheme: str) -> None:
+        held = self.index["landmark_schemes"].get("landmarks_dense_2d")
+        if held != dense_set().about:
+            what = "those of another version" if held else "none"
+            raise DatasetError(
+                f"the scheme {scheme} needs the dense landmarks; here are {what}", where=str(self.path),
+                fix="generate it anew with landmarks_dense=true",
+            )  # fmt: skip
+
     def stored(self, i: int) -> dict[str, Any]:
         """Sample `i` as it lies on the disk: image and planes as encoded bytes, rows as arrays."""
         shard = bisect_right(self.first, i) - 1
@@ -118,7 +159,7 @@ class DatasetReader:
         """What sample `i` was rendered from."""
         names = ("shape", "expression", "pose", "latent")
         names += ("intrinsics", "cam2world", "attributes", "index")
-        sample = self.read(i, names)
+        sample = self.read(i, (*names, "distortion") if "distortion" in self.keys else names)
         size = (self.index["resolution"],) * 2
         return SceneParams(
             seed=self.index["seed"],
@@ -126,7 +167,10 @@ class DatasetReader:
             shape=sample["shape"],
             expression=sample["expression"],
             pose=sample["pose"],
-            camera=Camera(sample["intrinsics"], sample["cam2world"], size),
+            camera=Camera(
+                sample["intrinsics"], sample["cam2world"], size,
+                sample.get("distortion", np.zeros(5, np.float32)),
+            ),  # fmt: skip
             attributes=sample["attributes"],
             latent=sample["latent"],
         )
@@ -187,6 +231,17 @@ class DatasetReader:
         self._pid = os.getpid()
         self._handles: OrderedDict[int, dict[str, h5py.Dataset]] = OrderedDict()
         self._field_names: list[str] = []
+
+
+def pupils_visible(
+    pupils: Float[np.ndarray, "2 2"], segmentation: UInt8[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, " 2"]:
+    """0 outside the image, 1 occluded, 2 visible: the pupil's pixel (left eye first) shows its eye."""
+    height, width = segmentation.shape
+    inside = ((pupils >= 0) & (pupils < (width, height))).all(1)
+    column, row = np.where(inside[:, None], pupils, 0).astype(int).T
+    seen = segmentation[row, column] == [CLASS_ID["left_eye"], CLASS_ID["right_eye"]]
+    return np.where(inside, np.where(seen, 2, 1), 0).astype(np.uint8)
 
 
 def is_data(item: object) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from synthforge.conventions import N_LANDMARKS
+from synthforge.lens import NAMES as LENS
 
 SCHEMA_VERSION = 1
 DEPTH_SCALE = 1e-4  # metres per count; 0 is background, so depth reaches 6.5535 m
@@ -39,7 +40,7 @@ class Layout:
     """What one data set's shards hold: decided by the configuration and the head, once.
 
     `attributes` maps a name to {"kind": "continuous", "range": [low, high]} or
-    {"kind": "categorical", "values": [...]}.
+    {"kind": "categorical", "values": [...]}. `dense`: number of dense landmarks.
     """
 
     resolution: int
@@ -52,6 +53,8 @@ class Layout:
     segmentation_bare: bool = True
     soft_masks: tuple[str, ...] = ()
     latent: int = 0
+    distortion: bool = False
+    dense: int = 0
 
     def fields(self) -> dict[str, Field]:
         """Data sets by name, in the order they are stored."""
@@ -97,11 +100,21 @@ class Layout:
             "gaze": Field("row", "float32", (2, 3), "unit vectors, subject's left eye first", "1", "camera"),
             "cam2world": Field("row", "float32", (4, 4), "camera points to world", "m", "world"),
             "intrinsics": Field("row", "float32", (3, 3), "pinhole, of the stored image", **px),
+            **({"distortion": _DISTORTION} if self.distortion else {}),
             "shape": _named(self.shape_names, (), "identity coefficients", "1", ""),
             "expression": _named(self.expression_names, (), "expression coefficients", "1", ""),
             "pose": _named(self.joint_names, (3,), "axis-angle per joint", "rad", "parent joint"),
             "latent": Field("row", "float32", (self.latent,), "code of a neural generator, or empty", "1"),
         }  # fmt: skip
+        if n := self.dense:
+            text = "dense set; 0-67 are iBUG-68"
+            out |= {
+                "landmarks_dense_2d": Field("row", "float32", (n, 2), text, **px),
+                "landmarks_dense_3d": Field("row", "float32", (n, 3), text, **camera),
+                "landmarks_dense_visible": Field(
+                    "row", "uint8", (n,), "0 outside the image, 1 occluded, 2 visible"
+                ),
+            }
         for name, about in self.attributes.items():
             if about["kind"] == "categorical":
                 extra = {"values": list(about["values"])}
@@ -117,6 +130,11 @@ class Layout:
             ),
         }
         return out
+
+
+_DISTORTION = Field(
+    "row", "float32", (len(LENS),), "lens, Brown-Conrady in OpenCV's order", extra={"names": list(LENS)}
+)
 
 
 def _named(names: tuple[str, ...], each: tuple[int, ...], text: str, unit: str, frame: str) -> Field:

@@ -9,6 +9,7 @@ import numpy as np
 
 from synthforge.conventions import N_CLASSES
 from synthforge.errors import DatasetError
+from synthforge.lens import distort
 from synthforge.storage.index import CONFIG, read_index, sha256_file, shard_attributes
 from synthforge.storage.reader import decode_image
 from synthforge.storage.schema import Field, Layout, restore_depth, restore_normals
@@ -21,8 +22,9 @@ _HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, Attribut
 # surface turns away. In gaps thinner than a pixel (lips, lids, strands) the image can miss what is
 # seen, so a few points may be off, but not far.
 DEPTH_TOLERANCE = 3e-3
-FEW, FAR = 4, 25e-3  # as deep as the corner of a mouth lies behind the lips, seen from the side
+FEW, FAR = 4 / 68, 25e-3  # as deep as the corner of a mouth lies behind the lips, seen from the side
 REPROJECTION_PX = 0.5
+MARKS = ("landmarks", "landmarks_dense")
 
 
 def verify(out: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> Iterator[str]:
@@ -104,6 +106,8 @@ def _layout(file: h5py.File, index: dict[str, Any]) -> Layout:
         segmentation_bare="segmentation_bare" in file,
         soft_masks=tuple(file["soft_masks"]) if "soft_masks" in file else (),
         latent=file["latent"].shape[1] if "latent" in file and file["latent"].ndim == 2 else 0,
+        distortion="distortion" in file,
+        dense=file["landmarks_dense_2d"].shape[1] if "landmarks_dense_2d" in file else 0,
     )
 
 
@@ -143,7 +147,9 @@ def _sample_faults(file: h5py.File, fields: dict[str, Field], row: int, index: i
         sample[name] = value
     if sample["index"] != index:
         yield f"sample {index}, index: is {sample['index']}"
-    for name, fault in [*_value_faults(sample), *_geometry_faults(sample)]:
+    present = [marks for marks in MARKS if f"{marks}_2d" in sample]
+    geometry = (fault for marks in present for fault in _geometry_faults(sample, marks))
+    for name, fault in (*_value_faults(sample), *geometry):
         yield f"sample {index}, {name}: {fault}"
 
 
@@ -151,8 +157,9 @@ def _value_faults(s: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name in ("segmentation", "segmentation_bare"):
         if name in s and (bad := s[name][(s[name] >= N_CLASSES) & (s[name] != 255)]).size:
             yield name, f"{bad[0]} is no class"
-    if s["landmarks_visible"].max() > 2:
-        yield "landmarks_visible", f"{s['landmarks_visible'].max()} is none of 0, 1, 2"
+    for name in (f"{marks}_visible" for marks in MARKS):
+        if name in s and s[name].max() > 2:
+            yield name, f"{s[name].max()} is none of 0, 1, 2"
     gaze = np.linalg.norm(s["gaze"], axis=-1)
     if abs(gaze - 1).max() > 1e-3:
         yield "gaze", f"length {gaze.min():.4f} to {gaze.max():.4f}, not 1"
@@ -175,23 +182,26 @@ def _value_faults(s: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "alpha", f"0 at {((s['alpha'] == 0) & (s['depth'] > 0)).sum()} pixels with depth"
 
 
-def _geometry_faults(s: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    points, px, k = s["landmarks_3d"].astype(float), s["landmarks_2d"].astype(float), s["intrinsics"]
+def _geometry_faults(s: dict[str, Any], marks: str) -> Iterator[tuple[str, str]]:
+    points, px, visible = (s[f"{marks}_{key}"] for key in ("3d", "2d", "visible"))
+    points, px, k = points.astype(float), px.astype(float), s["intrinsics"]
     if points[:, 2].min() < _POSITIVE_Z:
-        yield "landmarks_3d", f"point {points[:, 2].argmin()} is behind the camera"
+        yield f"{marks}_3d", f"point {points[:, 2].argmin()} is behind the camera"
         return
-    projected = points @ k[:2].T / points[:, 2:]
+    rays = points / points[:, 2:]
+    if "distortion" in s:
+        rays[:, :2] = distort(rays[:, :2], s["distortion"])
+    projected = rays @ k[:2].T
     error = np.linalg.norm(projected - px, axis=-1)
     if error.max() > REPROJECTION_PX:
-        yield "landmarks_2d", f"point {error.argmax()} is {error.max():.2f} px from its place in 3D"
+        yield f"{marks}_2d", f"point {error.argmax()} is {error.max():.2f} px from its place in 3D"
     height, width = s["depth"].shape
     inside = ((px >= 0) & (px < [width, height])).all(-1)
     # Points within float rounding of the border may count either way.
     clear = (np.minimum(px, [width, height] - px) ** 2).min(-1) > 1e-4
-    visible = s["landmarks_visible"]
     if (wrong := np.flatnonzero(clear & (inside != (visible > 0)))).size:
         i = wrong[0]
-        yield "landmarks_visible", f"point {i} is {visible[i]} at {px[i].round(1).tolist()}"
+        yield f"{marks}_visible", f"point {i} is {visible[i]} at {px[i].round(1).tolist()}"
     tolerance = DEPTH_TOLERANCE + points[:, 2] / k[1, 1]
     yield from _depth_faults(points, px, inside & (visible == 2), s["depth"], tolerance)
 
@@ -211,5 +221,5 @@ def _depth_faults(
             off[i] = points[i, 2] - np.clip(points[i, 2], around.min(), around.max())
     wrong = abs(off) > tolerance
     for i in np.flatnonzero(wrong):
-        if abs(off[i]) > FAR or wrong.sum() > FEW:
+        if abs(off[i]) > FAR or wrong.mean() > FEW:
             yield "depth", f"{1e3 * off[i]:+.1f} mm from visible landmark {i}"

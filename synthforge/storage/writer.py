@@ -75,7 +75,7 @@ def _value(frame: Frame, name: str, extra: dict, attempt: int, where: str) -> An
             return quantise_normals(frame.normals)
         case "soft_masks":
             return frame.soft_masks.get(key, np.zeros_like(frame.alpha))
-        case "cam2world" | "intrinsics":
+        case "cam2world" | "intrinsics" | "distortion":
             return getattr(params.camera, name)
         case "shape" | "expression" | "pose" | "latent":
             return getattr(params, name)

@@ -3,9 +3,10 @@
 import ctypes
 import logging
 import math
+import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,9 +16,13 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
 
+from synthforge.datasets.views import train_loader
 from synthforge.errors import ConfigError, DatasetError
+from synthforge.models.domain_norm import BatchInstanceNorm2d
 from synthforge.models.multitask import TASKS, Prediction, normalise
+from synthforge.training.ema import Ema
 
 log = logging.getLogger(__name__)
 
@@ -28,34 +33,59 @@ class FitConfig:
 
     `minutes` > 0 ends the run by the clock, and the learning rate follows the clock too; otherwise
     `steps` does both. `encoder_rate` applies to the encoder, `rate` to all else.
+
+    `batch` is what one step of the optimizer sees, whatever the machine: `accumulate` works through it in
+    so many parts to save memory, `devices` (on each of `nodes`) share it out. `ema` > 0 stores the moving
+    average of the weights in place of the last ones. `start` is how the loader's workers begin.
     """
 
     steps: int = 6000
     minutes: float = 0.0
     batch: int = 32
+    accumulate: int = 1
+    devices: int = 1
+    nodes: int = 1
     rate: float = 2e-3
     encoder_rate: float = 2e-3
     final_rate: float = 1e-6
     warmup: int = 60
     weight_decay: float = 1e-2
     clip: float = 5.0
+    ema: float = 0.0
     precision: Literal["bf16-mixed", "16-mixed", "32-true"] = "bf16-mixed"
     workers: int = 1
+    start: Literal["fork", "spawn"] = "fork"
     threads: int = 0  # 0: as many as there are cores
     check_every: int = 500
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("steps", "batch", "check_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"got {getattr(self, name)}", where=name, fix="use 1 or more")
+        least = dict.fromkeys(("steps", "batch", "check_every", "accumulate", "devices", "nodes"), 1)
+        positive = ("minutes", "rate", "encoder_rate", "final_rate", "warmup", "weight_decay", "clip")
+        for name, low in (least | dict.fromkeys((*positive, "workers", "threads"), 0)).items():
+            if not low <= getattr(self, name) < math.inf:
+                raise ConfigError(f"got {getattr(self, name)}", where=name, fix=f"use {low} or more")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"got {self.ema}", where="ema", fix="use 0 (off) or a decay such as 0.999")
+        parts = self.accumulate * self.processes
+        if self.batch % parts:
+            raise ConfigError(f"got {self.batch}", where="batch", fix=f"use a multiple of {parts}")
+
+    @property
+    def processes(self) -> int:
+        """Processes that train together."""
+        return self.devices * self.nodes
 
 
 class TaskModule(L.LightningModule):
     """A network, the tasks it is asked for, and its schedule.
 
-    Subclasses add `losses(prediction, batch)`: named, weighted terms whose sum is minimised.
+    Subclasses add `losses(prediction, batch)`: named, weighted terms whose sum is minimised, and
+    `label_counts(batch)`: the number of labels that each is the mean over. Parts of a batch, and processes,
+    count by these numbers, so that what is minimised is the loss of the whole batch.
     """
+
+    automatic_optimization = False
 
     def __init__(self, net: nn.Module, config: FitConfig, tasks: Sequence[str] = TASKS):
         super().__init__()
@@ -66,10 +96,38 @@ class TaskModule(L.LightningModule):
     def predict_batch(self, batch: dict[str, Tensor]) -> Prediction:
         return self.net(normalise(batch["rgb"]), self.tasks)
 
-    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        terms = self.losses(self.predict_batch(batch), batch)
-        self.log_dict({f"loss/{k}": v.detach() for k, v in terms.items()}, prog_bar=True)
-        return torch.stack(list(terms.values())).sum()
+    def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The batch with what else each of its samples needs."""
+        return batch
+
+    def part_losses(self, part: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Terms of a part of a batch."""
+        return self.losses(self.predict_batch(part), part)
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> None:
+        parts, together = self.fit_config.accumulate, self.fit_config.processes > 1
+        torch.manual_seed(self.fit_config.seed + 1_000_003 * self.global_step)  # dropout, resumed or not
+        batch = self.prepare(batch)
+        total = self.label_counts(batch)
+        if together:
+            total = {k: self.trainer.strategy.reduce(n, reduce_op="mean") for k, n in total.items()}
+        optimizer, logged = self.optimizers(), dict.fromkeys(total, 0.0)
+        optimizer.zero_grad()
+        for k in range(parts):
+            part = {key: value[k::parts] for key, value in batch.items()}
+            counts = self.label_counts(part)
+            terms = {
+                name: term * (counts[name] / total[name].clamp(min=1e-6))
+                for name, term in self.part_losses(part).items()
+            }
+            self.manual_backward(torch.stack(list(terms.values())).sum())
+            logged |= {name: logged[name] + term.detach() for name, term in terms.items()}
+        optimizer.step()
+        self.log_dict({f"loss/{k}": v for k, v in logged.items()}, prog_bar=True, sync_dist=together)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        if self.fit_config.clip:  # mixed precision has taken its scale out of the gradients by now
+            nn.utils.clip_grad_norm_(self.parameters(), self.fit_config.clip)
 
     def parameter_groups(self) -> list[dict]:
         encoder = [p for n, p in self.net.named_parameters() if "encoder." in n and p.requires_grad]
@@ -83,7 +141,8 @@ class TaskModule(L.LightningModule):
     def progress(self) -> float:
         """Share of the run that is done, by steps or by the clock."""
         if self.fit_config.minutes:
-            return self.seconds() / (60 * self.fit_config.minutes)
+            seconds = self.trainer.strategy.broadcast(self.seconds())  # all processes go by one clock
+            return seconds / (60 * self.fit_config.minutes)
         return self.global_step / self.fit_config.steps
 
     def seconds(self) -> float:
@@ -123,6 +182,13 @@ def keep_freed_memory() -> None:
         log.debug("no glibc: memory settings left alone")
 
 
+def first_process() -> bool:
+    """Whether this process is the first of those that train together, by the variables of the launchers
+    (Lightning's own, torchrun, SLURM)."""
+    names = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+    return all(int(os.environ.get(name, 0)) == 0 for name in names)
+
+
 def resume_step(out: Path, resume: bool) -> tuple[Path | None, int]:
     """Checkpoint to continue from and its step; (None, 0) for a fresh run.
 
@@ -134,26 +200,54 @@ def resume_step(out: Path, resume: bool) -> tuple[Path | None, int]:
         if not last.is_file():
             raise DatasetError("no checkpoint to resume from", where=str(last), fix="leave --resume out")
         return last, int(torch.load(last, map_location="cpu", weights_only=False)["global_step"])
-    if out.exists() and any(out.iterdir()):
+    if first_process() and out.exists() and any(out.iterdir()):
         raise DatasetError("is not empty", where=str(out), fix="give another --out, or --resume")
     return None, 0
 
 
+class Batches(L.LightningDataModule):
+    """Loaders of a run, made when it is known which process this is.
+
+    Args:
+        train: (number of this process, processes) -> loader of its share of each batch.
+        check: loader of the held-out batches (None: nothing held out).
+    """
+
+    def __init__(self, train: Callable[[int, int], DataLoader], check: DataLoader | None = None):
+        super().__init__()
+        self.train, self.check = train, check
+
+    def train_dataloader(self) -> DataLoader:
+        return self.train(self.trainer.global_rank, self.trainer.world_size)
+
+    def val_dataloader(self) -> DataLoader | list:
+        return self.check or []
+
+
+def run_loader(
+    views: Dataset, config: FitConfig, first: int, share: tuple[int, int], sampler: Sampler | None = None
+) -> DataLoader:
+    """The training batches of a run from step `first` on, or this process's share of them."""
+    last = config.steps if not config.minutes else 10**7
+    how = {"workers": config.workers, "share": share, "start": config.start, "sampler": sampler}
+    return train_loader(views, config.batch, first, last, config.seed, **how)
+
+
 def fit(
     module: TaskModule,
-    train,
-    check,
+    batches: Batches,
     out: Path,
     checkpoint: Path | None = None,
     callbacks: tuple[L.Callback, ...] = (),
     progress_bar: bool = True,
 ) -> int:
-    """Train `module`; returns the number of steps taken.
+    """Train `module`, which ends with the averaged weights where `ema` is on.
 
     Args:
-        train, check: loaders of the training and the held-out batches (None: nothing held out).
         out: run folder; logs and checkpoints go there.
         checkpoint: to resume from.
+    Returns:
+        the number of steps taken.
     """
     config = module.fit_config
     keep_freed_memory()
@@ -162,27 +256,35 @@ def fit(
     quiet = logging.getLogger("lightning.pytorch")
     quiet.setLevel(logging.WARNING)
     bar = (TQDMProgressBar(refresh_rate=10),) if progress_bar else ()
+    ema = (Ema(module.net, config.ema),) if config.ema else ()
     saver = ModelCheckpoint(out / "checkpoints", save_last=True, every_n_train_steps=config.check_every)
-    cuda = torch.cuda.is_available()
+    cuda, together = torch.cuda.is_available(), config.processes > 1
+    checked = min(config.check_every, config.steps)
+    own = any(isinstance(m, BatchInstanceNorm2d) for m in module.modules())
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning|torch")
         trainer = L.Trainer(
             accelerator="gpu" if cuda else "cpu",
-            devices=1,
+            devices=config.devices,
+            num_nodes=config.nodes,
+            strategy="ddp_find_unused_parameters_true" if together else "auto",
+            sync_batchnorm=cuda and together and not own,
+            use_distributed_sampler=False,
             precision=config.precision,
             max_steps=config.steps if not config.minutes else -1,
             max_epochs=1,
-            gradient_clip_val=config.clip,
             logger=_loggers(out),
             log_every_n_steps=min(20, config.steps),
-            callbacks=[saver, *bar, *callbacks],
+            callbacks=[saver, *bar, *callbacks, *ema],
             enable_progress_bar=progress_bar,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            val_check_interval=min(config.check_every, len(train)),
+            val_check_interval=config.check_every if config.minutes else checked,
         )
-        trainer.fit(module, train, check, ckpt_path=checkpoint, weights_only=False)
+        trainer.fit(module, datamodule=batches, ckpt_path=checkpoint, weights_only=False)
         trainer.save_checkpoint(out / "checkpoints" / "last.ckpt")
+    for average in ema:
+        module.net.load_state_dict(average.average)
     return trainer.global_step
 
 

@@ -2,84 +2,149 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import lightning as L
-import numpy as np
 import torch
 import yaml
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from synthforge.config import to_dict
-from synthforge.conventions import CLASS_ID
+from synthforge.conventions import CLASS_ID, IGNORE
+from synthforge.datasets.augment import AugmentConfig, augmentation
+from synthforge.datasets.mixed import MixSampler, RelabelledSource
 from synthforge.datasets.photos import PhotoSource
-from synthforge.datasets.sample import CachedSource, Source
-from synthforge.datasets.shards import OUR_CLASSES
-from synthforge.datasets.views import AugmentConfig, Views, augmentation, train_loader
+from synthforge.datasets.sample import CROP_SCALE, LANDMARK_BOX, CachedSource, Source
+from synthforge.datasets.shards import OUR_CLASSES, ShardSource
+from synthforge.datasets.views import JoinedViews, Views
 from synthforge.errors import ConfigError, DatasetError
 from synthforge.models import losses
-from synthforge.models.label_nets import LabelConfig, LabelTuned, PointTranslator, state_sha256
+from synthforge.models.domain_norm import adapt_statistics
+from synthforge.models.label_nets import LabelConfig, LabelTuned, state_sha256
 from synthforge.models.losses import LossConfig
 from synthforge.models.multitask import ModelConfig, MultiTaskNet, Prediction, normalise
-from synthforge.models.store import load_model, save_model
-from synthforge.rng import sample_rng
-from synthforge.training.fit import FitConfig, TaskModule, fit, resume_step
+from synthforge.models.store import load_model, read_card, save_model, trained_scale
+from synthforge.training.adapter import fit_adapter, mild_views
+from synthforge.training.fit import (
+    Batches,
+    FitConfig,
+    TaskModule,
+    first_process,
+    fit,
+    resume_step,
+    run_loader,
+)
+from synthforge.training.multitask import framing_of
+from synthforge.training.subset import choose
 
-Method = Literal["lf", "adapter", "finetune", "scratch"]
-PENALTIES = tuple(10.0 ** np.arange(-5, 1.1, 0.5))
+Method = Literal["lf", "adapter", "finetune", "scratch", "mix", "lastlayer"]
+BatchNorms = Literal["frozen", "adapt", "dsbn", "dson"]
+LabelNet = Literal["unet", "resnet18-unet", "mlp"]
+TRAINED = {"lf": "none", "adapter": "none", "lastlayer": "last"}  # of the backbone; all with other methods
 
 
 @dataclass(frozen=True)
 class LabelTrainConfig:
-    """One stage II run; `adapter_views` crops of each photograph fit the closed-form adapter."""
+    """One stage II run; `adapter_views` crops of each photograph fit the closed-form adapter and the
+    statistics of BatchNorm; `mix` shows a share `real_share` of photographs."""
 
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=lambda: replace(augmentation("strong"), wide=0.0))
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=800))
     adapter_views: int = 12
     subset_seed: int = 0
+    real_share: float = 0.5
+
+    def __post_init__(self):
+        if self.adapter_views < 1:
+            raise ConfigError(f"got {self.adapter_views}", where="adapter_views", fix="use 1 or more")
+        if not 0 < self.real_share < 1:
+            raise ConfigError(
+                f"got {self.real_share}", where="real_share", fix="use more than 0, less than 1"
+            )
 
 
 class LabelModule(TaskModule):
     """Losses of stage II: those of stage I, on what the photographs have labels for."""
 
-    def __init__(self, net: LabelTuned, config: LabelTrainConfig, has_points: bool, has_classes: bool):
-        tasks = ["points"] * has_points + ["segmentation"] * has_classes
-        super().__init__(net, config.fit, tasks)
-        self.config, self.has_points, self.has_classes = config, has_points, has_classes
+    def __init__(self, net: LabelTuned, config: LabelTrainConfig, source: Source):
+        depth = source.has_depth or source.relative_depth
+        has = {"points": source.has_points, "segmentation": bool(source.classes), "depth": depth}
+        super().__init__(net, config.fit, [task for task, there in has.items() if there])
+        self.config, self.relative = config, source.relative_depth
+
+    def part_losses(self, part: dict[str, Tensor]) -> dict[str, Tensor]:
+        if self.net.domain is not None:
+            self.net.domain.real = part["real"]
+        return super().part_losses(part)
 
     def losses(self, prediction: Prediction, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         weight, terms = self.config.loss, {}
         points, known = batch["points"], batch["point_weight"]
-        if self.has_points:
+        if "points" in self.tasks:
             error = losses.point_loss(prediction.points, points, known, weight.point_beta)
             terms["points"] = weight.points * error
             if self.net.points is None:  # the coordinates come from the heat maps
                 heat = losses.heatmap_loss(prediction.log_heatmaps[-1], points, known, weight.heatmap_sigma)
                 terms["heatmap"] = weight.heatmap * heat
-        if self.has_classes:
+        if "segmentation" in self.tasks:
             loss = losses.segmentation_loss(prediction.segmentation, batch["target"], weight.dice)
             terms["segmentation"] = weight.segmentation * loss
+        if "depth" in self.tasks:
+            compare = losses.scale_free_loss if self.relative else losses.depth_loss
+            terms["depth"] = (1.0 if self.relative else weight.depth) * compare(
+                prediction.depth.float(), batch["depth"]
+            )
         return terms
 
+    def label_counts(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        counts, points = {}, batch["point_weight"].sum()
+        if "points" in self.tasks:
+            counts |= {"points": points} | ({"heatmap": points} if self.net.points is None else {})
+        if "segmentation" in self.tasks:
+            counts["segmentation"] = (batch["target"] != IGNORE).sum().float()
+        if "depth" in self.tasks:
+            counts["depth"] = torch.isfinite(batch["depth"]).sum().float()
+        return counts
 
-def build(backbone: MultiTaskNet, source: Source, method: Method, features: bool) -> LabelTuned:
+
+def build(
+    backbone: MultiTaskNet,
+    source: Source,
+    method: Method,
+    features: bool,
+    bn: BatchNorms = "frozen",
+    label_net: LabelNet = "unet",
+) -> LabelTuned:
     """The network that `method` trains: label networks for what `source` has labels for.
 
     Raises:
-        ConfigError: the adapter was asked for where there are no points.
+        ConfigError: options that exclude each other.
     """
     if method == "adapter" and not source.has_points:
         raise ConfigError("'adapter' moves points", where="--method", fix=f"{source.name} has none: use lf")
-    frozen = method in ("lf", "adapter")
+    own_norm = bn in ("dsbn", "dson")
+    if own_norm and method in ("adapter", "scratch"):
+        why = {"adapter": "trains nothing by descent", "scratch": "sees one domain alone"}[method]
+        raise ConfigError(f"got {bn!r}", where="--bn", fix=f"{method} {why}: use frozen or adapt")
     points = "none"
-    if source.has_points and frozen:
-        points = "affine" if method == "adapter" else ("maps" if features else "mlp")
-    table = tuple(tuple(CLASS_ID[s] for s in c.sources) for c in source.classes)
-    segment = () if method == "adapter" else table
-    return LabelTuned(backbone, LabelConfig(points=points, classes=segment, features=features, frozen=frozen))
+    if source.has_points and method in ("lf", "adapter"):
+        points = "affine" if method == "adapter" else ("mlp" if label_net == "mlp" else "maps")
+    table = tuple(tuple(CLASS_ID[s] for s in c.sources if s in CLASS_ID) for c in source.classes)
+    config = LabelConfig(
+        points=points,
+        classes=() if method == "adapter" else table,
+        depth=method == "lf" and (source.has_depth or source.relative_depth),
+        net="linear" if method == "lastlayer" else label_net,
+        features=features and method != "lastlayer",
+        trained=TRAINED.get(method, "all"),
+        norm=bn if own_norm else "shared",
+    )
+    return LabelTuned(backbone, config)
 
 
 def label_finetune(
@@ -90,66 +155,97 @@ def label_finetune(
     method: Method = "lf",
     features: bool = True,
     n_real: int | None = None,
+    subset: str = "random",
+    bn: BatchNorms = "frozen",
+    label_net: LabelNet = "unet",
+    synthetic: Sequence[Path] = (),
+    exclude: Path | None = None,
+    resume: bool = False,
     progress_bar: bool = True,
 ) -> dict:
     """Adapt the model in `backbone` to `source` by `method`, and store the result in `out`.
 
-    `backbone` may be left out with "scratch", which then trains the `tiny` network.
-
+    Args:
+        backbone: may be left out with "scratch", which then trains the `tiny` network.
+        n_real, subset, exclude: which photographs (`training.subset.choose`).
+        bn: what BatchNorm does about the change of domain (docs/training.md).
+        label_net: kind of label network.
+        synthetic: data sets that "mix" trains on too (default: those of the backbone).
+        resume: continue the run in `out`.
     Returns:
         the report, also written to `out/report.json`: with a frozen backbone it holds the SHA-256 of all
         its parameters and buffers before and after.
     Raises:
         DatasetError, AssetError, ConfigError: unusable data, model or combination.
     """
-    resume_step(out, resume=False)
-    net, began = _prepare(backbone, source, method, features, config.fit.seed), time.monotonic()
-    chosen = choose(len(source), n_real, config.subset_seed)
+    checkpoint, first = resume_step(out, resume)
+    shards = _shards(method, backbone, synthetic)
+    net, began = _prepare(backbone, source, method, features, bn, label_net, config), time.monotonic()
+    chosen = choose(source, n_real, config.subset_seed, subset, exclude)
     photographs = CachedSource(source, 1.6 * net.config.input_size, chosen)
+    if backbone is not None:  # crops as large as those it knows
+        photographs.crop_scale = trained_scale(read_card(backbone), source.crop_source, source.crop_scale)
     before = state_sha256(net.backbone)
     L.seed_everything(config.fit.seed, workers=True, verbose=False)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.yaml").write_text(yaml.safe_dump(to_dict(config), sort_keys=False), encoding="utf-8")
+    _begin(out, config, photographs)
+    all_trained = net.label_config.trained == "all"
+    if bn == "adapt" and not all_trained:
+        _adapt(net, photographs, config)
+    fixed = state_sha256(net.fixed())
     steps, penalty = 0, None
     if net.points is not None:
-        penalty = fit_adapter(net, photographs, config)
+        penalty = fit_adapter(net, photographs, config.adapter_views, config.fit.seed)
         net.points.affine.requires_grad_(False)  # descent would only spoil the closed form
     if method != "adapter":
-        module = LabelModule(net, config, source.has_points, bool(source.classes))
-        views = Views(photographs, net.config.input_size, net.label_stride, config.augment, config.fit.seed)
-        loader = train_loader(
-            views, config.fit.batch, 0, config.fit.steps, config.fit.seed, config.fit.workers
-        )
-        steps = fit(module, loader, None, out, progress_bar=progress_bar)
+        module = LabelModule(net, config, source)
+        make = _loader(config, net, photographs, shards, first)
+        steps = fit(module, Batches(make), out, checkpoint, progress_bar=progress_bar)
+    if state_sha256(net.fixed()) != fixed:
+        raise DatasetError("what is frozen in the backbone changed while training", where=str(out))
+    if bn == "adapt" and all_trained:
+        _adapt(net, photographs, config)
     after = state_sha256(net.backbone)
-    frozen = net.label_config.frozen
-    if frozen and before != after:
-        raise DatasetError("the frozen backbone changed while training", where=str(out))
     report = {
         "method": method,
         "features": features if method == "lf" else None,
+        "label_net": label_net if method != "adapter" else None,
+        "bn": bn,
         "target": source.name,
-        "photographs": len(chosen),
+        "photographs": len(photographs),
+        "subset": subset,
+        "subset_seed": config.subset_seed,
+        "data_sha256": photographs.sha256,
         "data_licence": source.benchmark.licence if isinstance(source, PhotoSource) else "",
         "steps": steps,
         "minutes": round((time.monotonic() - began) / 60, 2),
         "ridge_penalty": penalty,
         "backbone": None if backbone is None else str(backbone),
-        "backbone_frozen": frozen,
+        "backbone_frozen": before == after,
         "backbone_sha256_before": before,
         "backbone_sha256_after": after,
         "trained_parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
     }
-    save_model(out, net, _class_list(source, net), report)
-    (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if first_process():
+        if net.domain is not None:
+            net.domain.real = None
+        save_model(out, net, _class_list(source, net), report, framing_of(photographs))
+        (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return report
 
 
-def _prepare(backbone: Path | None, source: Source, method: Method, features: bool, seed: int) -> LabelTuned:
-    torch.manual_seed(seed)
-    if method == "scratch":
-        size = ModelConfig() if backbone is None else load_model(backbone).net.config
-        return build(MultiTaskNet(size), source, method, features)
+def _begin(out: Path, config: LabelTrainConfig, photographs: Source) -> None:
+    """Write what the run is made of."""
+    if first_process():
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "config.yaml").write_text(yaml.safe_dump(to_dict(config), sort_keys=False), encoding="utf-8")
+        names = [photographs[i].name for i in range(len(photographs))]
+        (out / "photographs.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+
+
+def _prepare(backbone, source, method, features, bn, label_net, config: LabelTrainConfig) -> LabelTuned:
+    torch.manual_seed(config.fit.seed)
+    if method == "scratch" and backbone is None:
+        return build(MultiTaskNet(ModelConfig()), source, method, features, bn, label_net)
     if backbone is None:
         raise ConfigError("is needed by this method", where="--backbone", fix="only scratch does without")
     net = load_model(backbone).net
@@ -157,60 +253,63 @@ def _prepare(backbone: Path | None, source: Source, method: Method, features: bo
         raise ConfigError(
             "is a label-tuned model", where="--backbone", fix="give the folder of a stage I run"
         )
-    return build(net, source, method, features)
+    if method in ("scratch", "mix"):  # its size, and new weights
+        net = MultiTaskNet(net.config)
+    return build(net, source, method, features, bn, label_net)
 
 
-def choose(n_samples: int, wanted: int | None, seed: int) -> list[int]:
-    """Indices of the photographs used: all, or `wanted` drawn at random.
+def _shards(method: Method, backbone: Path | None, synthetic: Sequence[Path]) -> list[Path]:
+    """Synthetic data sets of a mixed run."""
+    if method != "mix":
+        if synthetic:
+            raise ConfigError(
+                "is for mix alone", where="--synthetic", fix="add --method mix, or leave it out"
+            )
+        return []
+    known = synthetic or read_card(backbone)["training"].get("data", [])
+    if not known or not all(Path(p).is_dir() for p in known):
+        what = f"{known[0]} is not there" if known else "is needed"
+        raise ConfigError(what, where="--synthetic", fix="give the folder of a generated data set")
+    return [Path(p) for p in known]
 
-    Raises:
-        ConfigError: more are wanted than there are.
-    """
-    if wanted is None:
-        return list(range(n_samples))
-    if not 1 <= wanted <= n_samples:
-        raise ConfigError(f"got {wanted}", where="--n-real", fix=f"there are {n_samples}")
-    return sorted(int(i) for i in sample_rng(seed, 0, "subset").permutation(n_samples)[:wanted])
+
+def _loader(config: LabelTrainConfig, net: LabelTuned, photographs: Source, shards: list[Path], first: int):
+    """Maker of the training loader: (number of this process, processes) -> loader."""
+    size, stride, run = net.config.input_size, net.label_stride, config.fit
+    real = Views(photographs, size, stride, config.augment, run.seed, real=True)
+    if not shards:
+        return lambda *share: run_loader(real, run, first, share)
+    scale = photographs.crop_scale if photographs.crop_source == LANDMARK_BOX else CROP_SCALE
+    made = [
+        Views(RelabelledSource(shard, photographs), size, stride, config.augment, run.seed, real=False)
+        for shard in (ShardSource(p, crop_scale=scale) for p in shards)
+    ]
+    views = JoinedViews([real, *made])
+
+    def make(*share: int) -> DataLoader:
+        span = first * run.batch, (run.steps if not run.minutes else 10**7) * run.batch
+        runs = real.runs, [n for part in made for n in part.runs]
+        sampler = MixSampler(*runs, config.real_share, *span, run.seed, share)
+        return run_loader(views, run, first, share, sampler)
+
+    return make
+
+
+def _adapt(net: LabelTuned, photographs: Source, config: LabelTrainConfig) -> None:
+    """Give BatchNorm the statistics of the photographs."""
+    n, size = len(photographs), config.fit.batch
+    views = mild_views(net, photographs, config.fit.seed)
+    whole = max(1, n * config.adapter_views // size) * size  # batches of one size count alike
+    device = next(net.parameters()).device
+
+    def batches():
+        for start in range(0, whole, size):
+            rgb = torch.stack([views[k, k % n]["rgb"] for k in range(start, start + size)])
+            yield normalise(rgb.to(device))
+
+    adapt_statistics(net.backbone, batches())
 
 
 def _class_list(source: Source, net: LabelTuned) -> list[dict]:
     classes = OUR_CLASSES if net.segmentation is None else source.classes
     return [{"id": c.id, "name": c.name, "color": list(c.color)} for c in classes]
-
-
-def fit_adapter(net: LabelTuned, photographs: Source, config: LabelTrainConfig) -> float:
-    """Fit the affine part of the point translator in closed form; returns the ridge penalty.
-
-    The backbone predicts on several mildly jittered, mirrored crops of each photograph; the penalty is
-    the one with the least error in a 5-fold cross-validation over photographs.
-    """
-    size, stride = net.config.input_size, net.label_stride
-    views = Views(photographs, size, stride, augmentation("weak"), config.fit.seed + 1)
-    n, repeats = len(photographs), config.adapter_views
-    predicted, true = [], []
-    net.eval()
-    with torch.no_grad():
-        for repeat in range(repeats):
-            items = [views[repeat * n + i, i] for i in range(n)]
-            for start in range(0, n, 64):
-                rgb = torch.stack([item["rgb"] for item in items[start : start + 64]])
-                predicted.append(net.backbone(normalise(rgb), ["points"]).points)
-            true += [item["points"] for item in items]
-    x, y = torch.cat(predicted), torch.stack(true)
-    photo = torch.arange(n).repeat(repeats)
-    penalty = min(PENALTIES, key=lambda value: _cross_validate(x, y, photo, value))
-    net.points.fit(x, y, penalty)
-    return float(penalty)
-
-
-def _cross_validate(x: Tensor, y: Tensor, photo: Tensor, penalty: float, folds: int = 5) -> float:
-    """Mean distance of held-out points after an adapter fitted on the other photographs."""
-    total = 0.0
-    for fold in range(folds):
-        held = photo % folds == fold
-        if held.all() or not held.any():
-            continue
-        adapter = PointTranslator(x.shape[1], 0).fit(x[~held], y[~held], penalty)
-        with torch.no_grad():
-            total += float((adapter(x[held]) - y[held]).norm(dim=2).mean(1).sum())
-    return total

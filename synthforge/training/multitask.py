@@ -7,37 +7,62 @@ from pathlib import Path
 from typing import Literal
 
 import lightning as L
+import numpy as np
 import torch
 import yaml
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from synthforge.config import to_dict
-from synthforge.conventions import CLASS_COLORS
-from synthforge.datasets.sample import CachedSource, Source
+from synthforge.conventions import CLASS_COLORS, IGNORE
+from synthforge.datasets.augment import AugmentConfig
+from synthforge.datasets.detected import DetectedSource
+from synthforge.datasets.sample import CROP_SCALE, CachedSource, Source
 from synthforge.datasets.shards import ShardSource
-from synthforge.datasets.views import AugmentConfig, JoinedViews, Views, train_loader
-from synthforge.errors import DatasetError
+from synthforge.datasets.views import JoinedViews, Views
+from synthforge.detector import LandmarkDetector
+from synthforge.errors import ConfigError, DatasetError
 from synthforge.evaluation.panels import batch_panel, write_png
 from synthforge.models import losses
 from synthforge.models.losses import LossConfig
 from synthforge.models.multitask import ModelConfig, MultiTaskNet, Prediction, normalise
 from synthforge.models.store import save_model
-from synthforge.training.fit import FitConfig, TaskModule, fit, resume_step
+from synthforge.training.fit import (
+    Batches,
+    FitConfig,
+    TaskModule,
+    first_process,
+    fit,
+    resume_step,
+    run_loader,
+)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """One stage I run. `cache_mb` bounds the memory in which decoded samples are kept; larger sets are
-    read from disk. `held_out` samples at the end of each data set are never trained on."""
+    read from disk. `held_out` samples at the end of each data set are never trained on, nor are others than
+    the first `samples` of each (0: all). `crop_scale` is the side of the plain crop over the landmarks'
+    box; it is stored with the model, which is then used on crops of that size. `half` stores the weights
+    in 16 bits."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     jaw: Literal["contour", "fixed"] = "contour"
+    crop_scale: float = CROP_SCALE
     cache_mb: int = 3000
     held_out: int = 64
+    samples: int = 0
+    half: bool = False
+
+    def __post_init__(self):
+        for name in ("cache_mb", "held_out", "samples"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"got {getattr(self, name)}", where=name, fix="use 0 or more")
+        if not 1 <= self.crop_scale <= 4:
+            raise ConfigError(f"got {self.crop_scale}", where="crop_scale", fix="use 1 to 4")
 
 
 class MultiTaskModule(TaskModule):
@@ -48,40 +73,75 @@ class MultiTaskModule(TaskModule):
         super().__init__(MultiTaskNet(config.model), config.fit)
         self.config = config
 
-    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        rgb, weight = normalise(batch["rgb"]), self.config.loss
-        b = len(rgb)
-        n = round(b * weight.consistency_fraction) if weight.consistency else 0
+    def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Mark the samples whose maps are trained on, and those that are warped, with their warp.
+
+        They are the first of the whole batch, of which every so many-th sample is with this process.
+        """
+        weight, size = self.config.loss, self.fit_config.batch
+        own = slice(self.trainer.global_rank, None, self.trainer.world_size)
         generator = torch.Generator().manual_seed(self.fit_config.seed * 1_000_003 + self.global_step)
-        affine = losses.random_affines(n, generator).to(rgb.device)
+        n = round(size * weight.consistency_fraction) if weight.consistency else 0
+        affine = torch.eye(2, 3).repeat(size, 1, 1)
+        affine[:n] = losses.random_affines(n, generator)
+        device, place = batch["rgb"].device, torch.arange(size)[own]
+        occluded = torch.where(batch["visible"] == 1, weight.occluded, 1.0)
+        return batch | {
+            "mapped": place < max(1, round(size * weight.map_fraction)),
+            "warped": place < n,
+            "affine": affine[own].to(device),
+            "point_weight": batch["point_weight"] * occluded,
+        }
+
+    def part_losses(self, part: dict[str, Tensor]) -> dict[str, Tensor]:
+        rgb, affine = normalise(part["rgb"]), part["affine"]
+        b, n, mapped = len(rgb), int(part["warped"].sum()), int(part["mapped"].sum())
         # One pass for both, so that BatchNorm sees the warped images among the others.
-        warped = losses.warp(rgb[:n], affine, padding="reflection") if n else rgb[:0]
+        warped = losses.warp(rgb[:n], affine[:n], padding="reflection") if n else rgb[:0]
         features = self.net.encoder(torch.cat([rgb, warped]))
         prediction = self.net.heads(features[:b], ["points"])
-        mapped = max(1, round(b * weight.map_fraction))
-        maps = self.net.heads(features[:mapped], ["segmentation", "depth"])
-        prediction.segmentation, prediction.depth = maps.segmentation, maps.depth
-        terms = self.losses(prediction, batch)
+        if mapped:
+            maps = self.net.heads(features[:mapped], ["segmentation", "depth"])
+            prediction.segmentation, prediction.depth = maps.segmentation, maps.depth
+        terms = self.losses(prediction, part)
         if n:
-            drift = losses.consistency_loss(features[b:], features[:n], affine)
-            terms["consistency"] = weight.consistency * drift
-        self.log_dict({f"loss/{k}": v.detach() for k, v in terms.items()}, prog_bar=True)
-        return torch.stack(list(terms.values())).sum()
+            drift = losses.consistency_loss(features[b:], features[:n], affine[:n])
+            terms["consistency"] = self.config.loss.consistency * drift
+        return terms
+
+    def label_counts(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        points, mapped, n = (
+            batch["point_weight"].sum(),
+            int(batch["mapped"].sum()),
+            int(batch["warped"].sum()),
+        )
+        side = self.config.model.input_size // self.config.model.stem_stride
+        kept = (
+            losses.warp_valid(batch["affine"][:n], (side, side)).sum().float() if n else points.new_zeros(())
+        )
+        return {
+            "heatmap": points,
+            "points": points,
+            "segmentation": (batch["target"][:mapped] != IGNORE).sum().float(),
+            "depth": torch.isfinite(batch["depth"][:mapped]).sum().float(),
+            "consistency": kept,
+        }
 
     def losses(self, prediction: Prediction, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         weight, points, known = self.config.loss, batch["points"], batch["point_weight"]
+        maps = prediction.log_heatmaps
+        heat = sum(losses.heatmap_loss(m, points, known, weight.heatmap_sigma) for m in maps) / len(maps)
+        offset = losses.point_loss(prediction.points, points, known, weight.point_beta)
+        terms = {"heatmap": weight.heatmap * heat, "points": weight.points * offset}
+        if prediction.depth is None:  # none of these samples trains the maps
+            return terms
         mapped = len(prediction.depth)
         target, depth = batch["target"][:mapped], batch["depth"][:mapped]
         if self.config.model.depth_target == "relative":
             depth = losses.relative_depth(depth)
-        maps = prediction.log_heatmaps
-        heat = sum(losses.heatmap_loss(m, points, known, weight.heatmap_sigma) for m in maps) / len(maps)
-        offset = losses.point_loss(prediction.points, points, known, weight.point_beta)
-        return {
-            "heatmap": weight.heatmap * heat,
-            "points": weight.points * offset,
-            "segmentation": weight.segmentation
-            * losses.segmentation_loss(prediction.segmentation, target, weight.dice),
+        segmentation = losses.segmentation_loss(prediction.segmentation, target, weight.dice)
+        return terms | {
+            "segmentation": weight.segmentation * segmentation,
             "depth": weight.depth * losses.depth_loss(prediction.depth.float(), depth),
         }
 
@@ -94,7 +154,7 @@ class MultiTaskModule(TaskModule):
         self.log(
             "check/points_px", losses.weighted_mean(error, batch["point_weight"]), prog_bar=True, batch_size=n
         )
-        known = batch["target"] != 255
+        known = batch["target"] != IGNORE
         right = (prediction.segmentation.argmax(1) == batch["target"])[known].float().mean()
         self.log("check/pixel_accuracy", right, prog_bar=True, batch_size=n)
         target = losses.relative_depth(batch["depth"])
@@ -112,6 +172,8 @@ class PanelWriter(L.Callback):
 
     @torch.no_grad()
     def on_validation_end(self, trainer: L.Trainer, module: TaskModule) -> None:
+        if not trainer.is_global_zero:
+            return
         batch = {k: v.to(module.device) for k, v in self.batch.items()}
         module.eval()
         p = module.predict_batch(batch)
@@ -127,19 +189,28 @@ class PanelWriter(L.Callback):
         write_png(self.folder / f"step_{trainer.global_step:06d}.png", panel)
 
 
-def open_shards(folders: Sequence[Path], config: TrainConfig) -> list[tuple[Source, Source]]:
-    """(training part, held-out part) of each data set, cached in memory where they fit."""
+def open_shards(
+    folders: Sequence[Path], config: TrainConfig, detector: LandmarkDetector | None = None
+) -> list[tuple[Source, Source]]:
+    """(training part, held-out part) of each data set, cached in memory where they fit.
+
+    With a `detector` the landmarks are those it finds.
+    """
     pairs = []
     for folder in folders:
-        source = ShardSource(folder, config.jaw)
-        if len(source) <= config.held_out:
+        extra = ("alpha",) if config.augment.background else ()
+        source: Source = ShardSource(folder, config.jaw, config.crop_scale, extra)
+        if detector is not None:
+            source = DetectedSource(source, detector)
+        available = len(source) - config.held_out
+        if available < 1 or available < config.samples:
             raise DatasetError(
-                f"has {len(source)} samples, {config.held_out} are held out",
+                f"has {len(source)} samples, {config.held_out} are held out, {config.samples or 1} wanted",
                 where=str(folder),
                 fix="generate more, or --set held_out=0",
             )
-        first = len(source) - config.held_out
-        pairs.append((_part(source, range(first), config), _part(source, range(first, len(source)), config)))
+        wanted = range(config.samples or available)
+        pairs.append((_part(source, wanted, config), _part(source, range(available, len(source)), config)))
     return pairs
 
 
@@ -147,7 +218,7 @@ def _part(source: Source, indices: range, config: TrainConfig) -> Source:
     side = 1.6 * config.model.input_size  # a crop needs no more pixels across the face than this
     if len(indices):
         probe = source[0].reduced(side)
-        size = sum(a.nbytes for a in (probe.rgb, probe.target, probe.depth) if a is not None)
+        size = sum(a.nbytes for a in (probe.rgb, probe.target, probe.depth, probe.alpha) if a is not None)
         if size * len(indices) <= config.cache_mb * 2**20:
             return CachedSource(source, side, indices)
     return _Slice(source, indices)
@@ -161,6 +232,12 @@ class _Slice:
         for name in Source.__annotations__:
             setattr(self, name, getattr(source, name))
 
+    @property
+    def runs(self) -> list[int]:
+        """Of each shard, what lies within the slice."""
+        ends = np.cumsum([0, *getattr(self.source, "runs", [len(self.source)])])
+        return [int(n) for n in np.diff(np.clip(ends, self.indices.start, self.indices.stop)) if n]
+
     def __len__(self) -> int:
         return len(self.indices)
 
@@ -169,39 +246,54 @@ class _Slice:
 
 
 def train(
-    config: TrainConfig, data: Sequence[Path], out: Path, resume: bool = False, progress_bar: bool = True
+    config: TrainConfig,
+    data: Sequence[Path],
+    out: Path,
+    resume: bool = False,
+    progress_bar: bool = True,
+    detector: LandmarkDetector | None = None,
 ) -> dict:
     """Train stage I on some data sets and store the model in `out`.
 
+    Args:
+        detector: its landmarks take the place of the data's own.
     Returns:
         the report, also written to `out/report.json`.
     Raises:
         DatasetError: no data, or `out` is in use.
     """
     checkpoint, first = resume_step(out, resume)
-    sources = open_shards(data, config)
+    sources = open_shards(data, config, detector)
     L.seed_everything(config.fit.seed, workers=True, verbose=False)
     module = MultiTaskModule(config)
-    size, stride = config.model.input_size, module.net.label_stride
-    views = JoinedViews([Views(s, size, stride, config.augment, config.fit.seed) for s, _ in sources])
-    steps = config.fit.steps if not config.fit.minutes else 10**7
-    loader = train_loader(views, config.fit.batch, first, steps, config.fit.seed, config.fit.workers)
+    size, stride, run = config.model.input_size, module.net.label_stride, config.fit
+    views = JoinedViews([Views(s, size, stride, config.augment, run.seed) for s, _ in sources])
     held = [Views(s, size, stride)[i] for _, s in sources for i in range(len(s))]
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.yaml").write_text(yaml.safe_dump(to_dict(config), sort_keys=False), encoding="utf-8")
-    check = DataLoader(held, config.fit.batch) if held else None
+    if first_process():
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "config.yaml").write_text(yaml.safe_dump(to_dict(config), sort_keys=False), encoding="utf-8")
+    check = DataLoader(held, run.batch) if held else None
     panels = (PanelWriter(next(iter(check)), out / "panels"),) if check else ()
-    taken = fit(module, loader, check, out, checkpoint, panels, progress_bar)
+    batches = Batches(lambda *share: run_loader(views, run, first, share), check)
+    taken = fit(module, batches, out, checkpoint, panels, progress_bar)
     report = {
         "steps": taken,
-        "views": taken * config.fit.batch,
+        "views": taken * run.batch,
         "samples": len(views),
         "parameters": sum(p.numel() for p in module.net.parameters()),
         "minutes": round(module.seconds() / 60, 2),
         "data": [str(p) for p in data],
+        "data_sha256": [ShardSource(p).sha256 for p in data],
         "held_out": {k: float(v) for k, v in module.trainer.callback_metrics.items() if "check/" in k},
     }
-    classes = [{"id": c.id, "name": c.name, "color": list(c.color)} for c in sources[0][0].classes]
-    save_model(out, module.net, classes, report)
-    (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if first_process():
+        source = sources[0][0]
+        classes = [{"id": c.id, "name": c.name, "color": list(c.color)} for c in source.classes]
+        save_model(out, module.net, classes, report, framing_of(source), config.half)
+        (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return report
+
+
+def framing_of(source: Source) -> dict:
+    """How the crops that a model is trained on lie in their images."""
+    return {"crop_source": source.crop_source, "crop_scale": source.crop_scale}

@@ -4,10 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import trimesh
 
+from synthforge.annotate import annotate
 from synthforge.conventions import CLASS_ID
+from synthforge.errors import AssetError
+from synthforge.generators.raster import RasterGenerator
 from synthforge.generators.worn import WornMesh, append_worn
-from synthforge.scene.cameras import project
+from synthforge.heads import load_head
+from synthforge.scene.cameras import project, unproject
 from tests.annotate.scenes import label, pixel_grid, posed, view
 
 
@@ -55,3 +60,58 @@ def test_back_of_a_sheet_has_the_normal_of_the_side_that_is_seen(tiny):
     sheet = replace(sheet, faces=sheet.faces[:, ::-1])
     frame = label(tiny, params, vertices, append_worn(tiny.mesh(vertices), [sheet]))
     np.testing.assert_allclose(frame.normals[frame.segmentation == CLASS_ID["hair"]][:, 2], -1, atol=1e-6)
+
+
+EVERYTHING = [
+    ("anthro", 0.3, {
+        "headwear": "cap", "eyeglasses": "sunglasses", "facewear": "surgical_mask", "earrings": "hoop",
+        "occluder": "hand", "hair_style": "wavy",
+    }),
+    ("ict", -0.5, {
+        "headphones": "over_ear", "eyeglasses": "clear", "facewear": "cloth_mask", "earrings": "drop",
+        "occluder": "microphone", "hair_style": "curly", "facial_hair": "full", "sex": "male",
+    }),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, azimuth, attributes", EVERYTHING)
+def test_a_ray_caster_sees_the_same_with_everything_worn(name, azimuth, attributes):
+    """Surface, class and depth at pixel centres; edges are where rays a hundredth of a pixel apart part."""
+    pytest.importorskip("embreex")
+    from trimesh.ray.ray_pyembree import RayMeshIntersector
+
+    try:
+        head = load_head(name)
+    except AssetError as error:
+        pytest.skip(str(error))
+    params, vertices = posed(head, view(192, azimuth, 0.1), {"neck": (0.05, 0.1, -0.05)}, jawOpen=0.2)
+    params = replace(params, attributes=attributes)
+    render = RasterGenerator(supersample=1).render(head, params, vertices)
+    frame, mesh = annotate(render, params, head, vertices, supersample=1), render.mesh
+    caster = RayMeshIntersector(trimesh.Trimesh(mesh.vertices, mesh.faces, process=False))
+    rotation, centre = params.camera.cam2world[:3, :3], params.camera.cam2world[:3, 3].astype(float)
+    corners = mesh.vertices[mesh.faces].astype(float)
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+
+    def cast(shift: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+        """Triangle (-1: none) and depth under each pixel's centre, `shift` pixels beside it."""
+        pixels = (pixel_grid(params.camera) + shift).reshape(-1, 2)
+        ray = unproject(pixels, np.ones(len(pixels)), params.camera) @ rotation.T
+        hit = caster.intersects_first(np.tile(centre, (len(ray), 1)), ray)
+        slope = (normals[hit] * ray).sum(1)
+        depth = (normals[hit] * (corners[hit, 0] - centre)).sum(1) / np.where(slope == 0, np.nan, slope)
+        return hit, np.where(hit >= 0, depth, np.inf)
+
+    hit, depth = cast((0, 0))
+    around = [cast(shift)[1] for shift in ((0.01, 0), (-0.01, 0), (0, 0.01), (0, -0.01))]
+    with np.errstate(invalid="ignore"):
+        inside = np.all([(a == depth) | (np.abs(a - depth) < 0.001) for a in around], 0)
+        same = (frame.depth.ravel() == depth) | (np.abs(frame.depth.ravel() - depth) < 0.0002)
+    assert inside.mean() > 0.9 and same[inside].mean() > 0.999
+    want = np.where(hit >= 0, mesh.face_class[hit], CLASS_ID["background"])
+    mapped = want == 255  # skin, whose class its map tells
+    told = frame.segmentation.ravel()
+    assert (told == want)[inside & ~mapped].mean() > 0.999
+    seen = [CLASS_ID[c] for c in ("clothing", "hair", "facewear", "occluder", "headwear")]
+    assert not np.isin(told[inside & mapped & same], seen).any()
+    assert set(seen) <= set(np.unique(told)) and not np.isin(frame.segmentation_bare, seen).any()

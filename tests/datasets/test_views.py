@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from synthforge.datasets.augment import AUGMENTATIONS
 from synthforge.datasets.sample import Sample
 from synthforge.datasets.shards import ShardSource
-from synthforge.datasets.views import AUGMENTATIONS, JoinedViews, Views, ViewSampler, train_loader
+from synthforge.datasets.views import JoinedViews, Views, ViewSampler, epoch_order, train_loader
 from synthforge.storage.run import run
 from tests.helpers.fake_source import FakeConfig, FakeSource
 
@@ -67,11 +68,37 @@ def test_points_outside_the_crop_have_no_weight():
 
 
 def test_each_pass_shows_every_sample_once_and_a_resumed_one_goes_on():
-    whole = list(ViewSampler(7, 0, 21, seed=1))
+    whole = list(ViewSampler([7], 0, 21, seed=1))
     for start in range(0, 21, 7):
         assert sorted(i for _, i in whole[start : start + 7]) == list(range(7))
     assert whole[:7] != [(v - 7, i) for v, i in whole[7:14]]
-    assert list(ViewSampler(7, 9, 21, seed=1)) == whole[9:]
+    assert list(ViewSampler([7], 9, 21, seed=1)) == whole[9:]
+
+
+def test_large_sets_are_shuffled_shard_by_shard():
+    runs = [5, 3, 8, 4, 1, 6, 7]
+    shard = np.repeat(np.arange(7), runs)
+    orders = [epoch_order(runs, np.random.default_rng(seed), window=3) for seed in (0, 1)]
+    for order in orders:
+        assert sorted(order) == list(range(34))
+        touched = [set(shard[order[i : i + 4]]) for i in range(31)]
+        groups, seen = [], []
+        for s in shard[order]:  # a shard that is left is never opened again
+            if s not in seen:
+                seen.append(s)
+        groups = [set(seen[:3]), set(seen[3:6]), set(seen[6:])]
+        assert all(t <= groups[0] | groups[1] or t <= groups[1] | groups[2] for t in touched)
+        firsts = [np.flatnonzero(np.isin(shard[order], list(g))) for g in groups]
+        assert firsts[0].max() < firsts[1].min() and firsts[1].max() < firsts[2].min()
+        assert len(np.flatnonzero(np.diff(shard[order]))) > 12  # and within a group they are mixed
+    assert list(orders[0]) != list(orders[1])
+
+
+def test_processes_share_each_batch():
+    whole = list(ViewSampler([7], 4, 28, seed=1))
+    shares = [list(ViewSampler([7], 4, 28, seed=1, share=(rank, 2))) for rank in (0, 1)]
+    assert [pair for both in zip(*shares, strict=True) for pair in both] == whole
+    assert len(ViewSampler([7], 4, 28, 1, (0, 2))) == 14
 
 
 def test_batches_are_the_same_with_and_without_workers():

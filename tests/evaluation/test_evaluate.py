@@ -100,6 +100,18 @@ def test_an_oracle_scores_full_marks(tmp_path, flip):
     assert cv2.imread(str(tmp_path / "panels.png")).shape[1] % 256 == 0
 
 
+def test_crops_are_as_large_as_those_of_training_where_the_box_is_of_that_kind(tmp_path):
+    wider = Drawn()
+    wider.crop_scale = 1.5  # the oracle knows no crop but these
+    card = {"classes": [{"name": n} for n in CLASS_NAMES]}
+    card["framing"] = {"crop_source": "drawn box", "crop_scale": 1.5}
+    scores = evaluate(StoredModel(Oracle(wider).eval(), card), Drawn(), tmp_path, panels=0)
+    assert scores["nme"]["68"] < 1e-3 and scores["protocol"]["crop"].endswith("x1.5")
+    card["framing"]["crop_source"] = "another box"
+    scores = evaluate(StoredModel(Oracle(Drawn()).eval(), card), Drawn(), tmp_path, panels=0)
+    assert scores["protocol"]["crop"].endswith("x1.2")
+
+
 def test_an_error_of_known_size_is_reported_as_such(tmp_path):
     source = Drawn()
     oracle = Oracle(source).eval()

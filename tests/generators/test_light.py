@@ -1,5 +1,9 @@
 """Light against closed forms: irradiance, Lambert, shadows, look-ups."""
 
+import os
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -126,6 +130,27 @@ def test_a_ball_shadows_the_floor_where_the_light_says():
     from_ray = np.linalg.norm(np.cross(points - centre, light), axis=1)  # ray's distance to the ball's centre
     assert (got[from_ray < radius - 0.008] < 0.05).all()
     assert (got[from_ray > radius + 0.008] > 0.95).all()
+
+
+def test_openexr_is_read_without_asking_and_its_absence_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENCV_IO_ENABLE_OPENEXR", "1")  # for writing; the reader is asked in fresh processes
+    sky = np.full((64, 128, 3), 0.2, np.float32)
+    sky[10, 20], sky[50, 3] = 300.0, np.inf
+    cv2.imwrite(str(tmp_path / "sky.exr"), sky)
+    light, turned = (image_lighting(tmp_path / "sky.exr", np.random.default_rng(i)) for i in (0, 1))
+    assert np.isfinite(light.environment).all() and light.lamps[0].color.min() > 1
+    assert abs(light.lamps[0].direction @ turned.lamps[0].direction) < 0.99  # turned at random
+    ask = (
+        "import sys; from pathlib import Path; from synthforge.generators.background import image_files\n"
+        "try: print(len(image_files(Path(sys.argv[1]), ('.exr',))))\n"
+        "except Exception as error: print(error)"
+    )
+    for value, told in ((None, "1"), ("0", "set OPENCV_IO_ENABLE_OPENEXR=1")):
+        environment = {k: v for k, v in os.environ.items() if k != "OPENCV_IO_ENABLE_OPENEXR"}
+        environment |= {"OPENCV_IO_ENABLE_OPENEXR": value} if value else {}
+        command = [sys.executable, "-c", ask, str(tmp_path)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert told in done.stdout and len(done.stdout.splitlines()) == 1
 
 
 def test_users_image_becomes_light_from_its_bright_side(tmp_path):

@@ -107,7 +107,8 @@ def test_objects_come_from_beyond_the_image(head, scenes):
 
 
 def test_same_stream_same_bytes_and_nothing_without_the_word(head, scenes):
-    assert KINDS == ATTRIBUTES["occluder"]
+    assert (*KINDS, "hair") == ATTRIBUTES["occluder"]  # hair is grown elsewhere
+    assert worn(head, scenes[0], "hair") == []
     assert worn(head, scenes[0], "none") == []
     assert occlude(head, *scenes[0], np.random.default_rng(0)) == []
     first, second = worn(head, scenes[0], "cup"), worn(head, scenes[0], "cup")

@@ -1,10 +1,17 @@
 """Skin tone against measured ranges; painted regions where they belong."""
 
 import numpy as np
+import torch
 
+from synthforge.config import config_path, load_config
 from synthforge.generators.color import LUMINANCE, lab_to_linear, linear_to_srgb, srgb_to_linear
-from synthforge.generators.skin import nearest_on_polyline, skin_base
-from synthforge.generators.surface import region_fields
+from synthforge.generators.raster import RasterGenerator
+from synthforge.generators.skin import brow_weight, nearest_on_polyline, skin_base
+from synthforge.generators.surface import brow_place, head_surface, region_fields
+from synthforge.heads import load_head
+from synthforge.pipeline import GenerateConfig
+from synthforge.scene.cameras import orbit_camera
+from synthforge.types import SceneParams
 
 
 def lab(linear: np.ndarray) -> np.ndarray:
@@ -73,3 +80,53 @@ def test_distance_to_a_polyline():
     points = np.array([[1, 1, 0], [2, 1, 3], [-3, 4, 0]], np.float32)
     distance, share = nearest_on_polyline(points, line)
     assert np.allclose(distance, [1, 3, 5]) and np.allclose(share, [0.25, 0.75, 0])
+
+
+def test_the_default_mix_covers_the_monk_scale_evenly_and_pairs_eyes_with_it():
+    attributes = load_config(GenerateConfig, config_path("generate", "default")).scene.attributes
+    rng, tones, blue = np.random.default_rng(0), [], []
+    for _ in range(4000):
+        drawn = {}
+        for name in ("complexion", "skin_tone", "iris_color"):
+            drawn[name] = attributes[name].sample(rng, drawn)
+        tones.append(drawn["skin_tone"])
+        blue.append(drawn["iris_color"] == "blue")
+    share = np.histogram(tones, 9, (1, 10))[0] / len(tones)
+    assert np.abs(share - 1 / 9).max() < 4 * np.sqrt(1 / 9 * 8 / 9 / len(tones))  # four deviations
+    tones, blue = np.array(tones), np.array(blue)
+    assert blue[tones < 5.5].mean() > 0.15 and blue[tones > 7.5].mean() == 0
+
+
+def test_brow_borders_are_those_of_the_landmarks_and_thin_brows_keep_the_upper_one():
+    head = load_head("anthro")
+    points = head.landmarks(head.canonical)[17:27]
+    surface = head_surface(head)
+    _, across = brow_place(surface, points[[1, 2, 3, 6, 7, 8]])  # ends have hardly any height
+    assert (across > 0.5).all() and (across < 1.4).all()
+    height = np.linspace(-0.2, 1.2, 141)
+    middle = np.full_like(height, 0.5)
+    for thickness in (0.4, 1.0, 2.0):
+        weight = brow_weight(middle, height, thickness)
+        assert 0.85 < height[weight > 0.5].max() < 1 and weight[height >= 1].max() < 1e-6
+    spread = [(brow_weight(middle, height, t) > 0.5).sum() for t in (0.3, 0.6, 1.0)]
+    assert spread == sorted(spread) and spread[0] < spread[2]
+
+
+def test_sweat_shines_and_make_up_shows():
+    head = load_head("anthro")
+    camera = orbit_camera(0.0, 0.0, 0.0, 0.7, 0.35, np.array([0.0, -0.01, 0.06]), (96, 96))
+    zeros = [np.zeros(n, np.float32) for n in (head.n_shape, head.n_expression)]
+    pose = np.zeros((head.n_joints, 3), np.float32)
+    with torch.no_grad():
+        vertices = head(*(torch.as_tensor(a)[None] for a in (*zeros, pose)))[0].numpy()
+
+    def picture(**attributes) -> np.ndarray:
+        look = {"hair_style": "bald", "light": "studio", "skin_tone": 6.0} | attributes
+        params = SceneParams(1, 4, *zeros, pose, camera, look)
+        return RasterGenerator().render(head, params, vertices).rgb.astype(float)
+
+    plain = picture()
+    brighter = picture(sweat=1.0) - plain
+    assert brighter.max() > 15 and abs(np.median(brighter)) < 2  # highlights, not a lighter skin
+    for kind in ({"makeup": 1.0}, {"lip_color": 1.0}):
+        assert np.abs(picture(**kind) - plain).max() > 25, kind

@@ -2,13 +2,19 @@
 
 import numpy as np
 import pytest
+import trimesh
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from synthforge.conventions import CLASS_ID
 from synthforge.generators.clothes import boundary_edges, clip_triangles, dress
+from synthforge.generators.contact import contact_open
+from synthforge.generators.drape import PosedHead
+from synthforge.generators.fabric import PATTERNS, Pattern
 from synthforge.generators.glasses import spectacles
-from synthforge.generators.surface import head_surface
 from synthforge.generators.worn import append_worn
 from synthforge.heads import load_head
+from tests.annotate.scenes import posed, view
 
 
 @pytest.fixture(scope="module")
@@ -41,25 +47,73 @@ def test_boundary_of_two_triangles():
     assert {tuple(e) for e in edges.tolist()} == {(0, 1), (2, 0), (1, 3), (3, 2)}
 
 
-def test_shirt_covers_the_shoulders_and_leaves_the_face(head):
-    vertices = head.vertices.numpy()
-    (shirt,) = dress(head, head_surface(head), vertices, np.random.default_rng(1))
-    assert shirt.class_id == CLASS_ID["clothing"]
-    assert np.isfinite(shirt.vertices).all() and (shirt.albedo > 0).all() and (shirt.albedo < 1).all()
-    chin = head.landmarks(vertices)[8, 1]
-    assert shirt.vertices[:, 1].max() < chin
-    assert shirt.vertices[:, 1].min() < vertices[:, 1].min() - 0.2  # the bust does not end in the air
+@pytest.mark.parametrize("seed", range(6))
+def test_a_garment_covers_the_shoulders_and_leaves_the_face(head, seed):
+    params, vertices = posed(head, view(64), {"neck": (0.1, 0.3, 0.0)})
+    made = dress(PosedHead(head, params, vertices), "none", np.random.default_rng(seed))
+    points = np.concatenate([w.vertices for w in made])
+    assert all(w.class_id == CLASS_ID["clothing"] for w in made)
+    assert np.isfinite(points).all() and all((w.albedo > 0).all() and (w.albedo < 1).all() for w in made)
+    marks = head.landmarks(vertices)
+    assert points[:, 1].max() < marks[2:15, 1].max() and (points[points[:, 2] > 0.06, 1] < marks[8, 1]).all()
+    assert points[:, 1].min() < vertices[:, 1].min() - 0.2  # the bust does not end in the air
+    chest = points[(points[:, 1] > -0.25) & (points[:, 1] < -0.20)]
+    assert 0.38 < np.ptp(chest[:, 0]) < 0.50  # bideltoid breadth of adults with cloth, m
+
+    cloth = trimesh.Trimesh(points, stacked_faces(made), process=False)
+    low = head.faces[(head.canonical[head.faces, 1] < -0.15).all(1)]
+    skin = vertices[np.unique(low)].astype(float)
+    away = skin - [0, -0.20, -0.025]
+    _, ray, _ = cloth.ray.intersects_location(skin, away, multiple_hits=True)
+    covered = np.zeros(len(skin), bool)
+    covered[ray] = True
+    bare = ~covered & (np.abs(skin[:, 0]) > 0.07)
+    assert not bare.any()  # only an open collar shows skin this low
+
+
+def stacked_faces(meshes):
+    starts = np.cumsum([0, *(len(m.vertices) for m in meshes)])
+    return np.concatenate([m.faces + n for m, n in zip(meshes, starts, strict=False)])
+
+
+@given(st.sampled_from(sorted(PATTERNS)), st.floats(0.01, 0.05), st.floats(0.2, 0.5), st.integers(0, 99))
+@settings(deadline=None, max_examples=40)
+def test_patterns_mix_the_two_colours_and_bands_take_their_share(kind, period, share, seed):
+    rng = np.random.default_rng(seed)
+    place = rng.uniform(-0.3, 0.3, (4000, 3)).astype(np.float32)
+    ground, color = np.full((4000, 3), 0.2, np.float32), np.full(3, 0.7, np.float32)
+    painted = Pattern(kind, color, period, share).paint(ground, place)
+    assert painted.min() >= 0.2 - 1e-6 and painted.max() <= 0.7 + 1e-6
+    cover = (painted.mean() - 0.2) / 0.5
+    if kind in ("stripes", "check"):
+        assert abs(cover - share) < 0.06
+        shifted = Pattern(kind, color, period, share).paint(ground, place + np.float32([0, period, 0]))
+        assert np.abs(shifted - painted).mean() < 0.01  # repeats
+    if kind == "plain":
+        assert np.array_equal(painted, ground)
+
+
+@given(st.floats(0, 0.05))
+@settings(deadline=None, max_examples=20)
+def test_light_fades_towards_what_is_touched(far):
+    others = np.random.default_rng(0).uniform(-0.1, 0.1, (20000, 3)) * [1, 0, 1]
+    near, further = (contact_open(np.array([[0.0, d + 0.001, 0]]), others)[0] for d in (far, far + 0.01))
+    assert 0.2 < near <= further <= 1
+    assert contact_open(np.array([[0.0, 0.1, 0]]), others)[0] == 1
+    assert contact_open(np.zeros((1, 3)), np.zeros((0, 3)))[0] == 1
 
 
 def test_glasses_stand_before_the_eyes_and_rest_at_the_ears(head):
     vertices = head.vertices.numpy()
     face = head.landmarks(vertices)
-    for kind, n in (("none", 0), ("clear", 1), ("sunglasses", 2)):
-        worn = spectacles(head, vertices, kind, np.random.default_rng(4))
-        assert len(worn) == n
-        for part in worn:
-            assert part.class_id == CLASS_ID["eyeglasses"]
-    frame, lens = worn
+    assert spectacles(head, vertices, "none", np.random.default_rng(4)) == ([], None)
+    for kind in ("clear", "tinted", "sunglasses"):
+        (frame,), lenses = spectacles(head, vertices, kind, np.random.default_rng(4))
+        lens = lenses.worn
+        assert frame.class_id == lens.class_id == CLASS_ID["eyeglasses"]
+        assert lenses.dark == (kind == "sunglasses")
+        assert 0 < lenses.passes.min() and lenses.passes.max() < 1
+        assert (lenses.passes.mean() < 0.3) == lenses.dark
     for corner, middle in ((36, 39), (42, 45)):
         eye = 0.5 * (face[corner] + face[middle])
         mine = lens.vertices[np.abs(lens.vertices[:, 0] - eye[0]) < 0.03]
@@ -72,7 +126,8 @@ def test_glasses_stand_before_the_eyes_and_rest_at_the_ears(head):
 def test_append_keeps_the_head_first(head):
     vertices = head.vertices.numpy()
     mesh = head.mesh(vertices)
-    worn = spectacles(head, vertices, "sunglasses", np.random.default_rng(0))
+    frames, lenses = spectacles(head, vertices, "sunglasses", np.random.default_rng(0))
+    worn = [*frames, lenses.worn]
     both = append_worn(mesh, worn)
     n = len(mesh.faces)
     assert np.array_equal(both.faces[:n], mesh.faces) and np.array_equal(both.face_class[:n], mesh.face_class)

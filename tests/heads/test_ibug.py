@@ -44,12 +44,13 @@ def photographed(head, vertices, yaw=0.0, pitch=0.0, distance=1.2):
 
 
 def test_frontal_points_lie_where_annotators_put_them(any_head):
-    """Units: outer-eye distance. One head against the median of many, so faces' own spread is in it."""
+    """Units: outer-eye distance. One head against the median of many, so faces' own spread is in it: eyes a
+    little smaller than the median's make everything far from them large."""
     points, contour, _ = photographed(any_head, posed(any_head))
     for jaw in (points[:17], contour):
         gap = np.linalg.norm(eye_corner_frame(np.r_[jaw, points[17:]]) - TABLE["points"], axis=1)
-        assert gap.mean() < 0.05
-        for group, bound in {"jaw": 0.08, "brow": 0.03, "nose": 0.035, "eye": 0.025, "mouth": 0.06}.items():
+        assert gap.mean() < 0.07
+        for group, bound in {"jaw": 0.12, "brow": 0.03, "nose": 0.04, "eye": 0.02, "mouth": 0.1}.items():
             assert gap[LANDMARK_GROUPS[group]].mean() < bound, group
 
 

@@ -65,7 +65,7 @@ def test_label_networks_start_as_the_backbone(points, features):
 
 
 def test_training_leaves_a_frozen_backbone_bit_for_bit():
-    net = tuned(points="maps", classes=CLASSES, frozen=True).train()
+    net = tuned(points="maps", classes=CLASSES).train()
     before, rest = state_sha256(net.backbone), state_sha256(net)
     assert not any(m.training for m in net.backbone.modules())
     optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 0.1)
@@ -74,7 +74,7 @@ def test_training_leaves_a_frozen_backbone_bit_for_bit():
         (out.points.square().mean() + out.segmentation.square().mean()).backward()
         optimizer.step()
     assert state_sha256(net.backbone) == before and state_sha256(net) != rest
-    loose = tuned(points="maps", frozen=False).train()
+    loose = tuned(points="maps", trained="all").train()
     before = state_sha256(loose.backbone)
     loose(torch.randn(4, 3, 32, 32))
     assert state_sha256(loose.backbone) != before  # BatchNorm statistics alone are enough
@@ -108,6 +108,22 @@ def test_a_stored_model_predicts_the_same(tmp_path, label):
     torch.testing.assert_close(a.points, b.points, rtol=0, atol=0)
     torch.testing.assert_close(a.segmentation, b.segmentation, rtol=0, atol=0)
     assert stored.class_names == ("rest", "eyes") and stored.card["training"] == {"steps": 3}
+
+
+def test_weights_in_16_bits_take_half_the_room_and_read_as_32(tmp_path):
+    net = tuned(points="mlp", classes=CLASSES).eval()
+    sizes = []
+    for half in (False, True):
+        save_model(tmp_path, net, [], {}, {"crop_source": "box", "crop_scale": 1.6}, half)
+        sizes.append((tmp_path / "model.safetensors").stat().st_size)
+    assert sizes[1] < 0.62 * sizes[0]
+    (tmp_path / "model.safetensors").rename(tmp_path / "shipped.safetensors")
+    (tmp_path / "model.json").rename(tmp_path / "shipped.json")
+    stored = load_model(tmp_path / "shipped.safetensors")
+    assert {p.dtype for p in stored.net.parameters()} == {torch.float32}
+    for a, b in zip(net.parameters(), stored.net.parameters(), strict=True):
+        torch.testing.assert_close(b, a.half().float(), rtol=0, atol=0)
+    assert stored.crop_scale("box", 1.3) == 1.6 and stored.crop_scale("whole image", 1.0) == 1.0
 
 
 def test_a_damaged_or_missing_model_is_named(tmp_path):

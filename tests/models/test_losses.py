@@ -72,6 +72,23 @@ def test_relative_depth_ignores_a_shift_and_the_background():
     assert losses.depth_loss(prediction, torch.full_like(depth, torch.inf)).item() == 0
 
 
+def test_scale_free_depth_forgets_unit_and_zero_and_learns_from_the_rest():
+    torch.manual_seed(0)
+    depth = torch.rand(3, 8, 8)
+    depth[:, :2] = torch.inf
+    guess = (0.3 * depth + 7).where(torch.isfinite(depth), torch.rand(3, 8, 8)).requires_grad_()
+    assert losses.scale_free_loss(guess, depth).item() == pytest.approx(0, abs=1e-4)
+    a, b = depth[0, 2:].flatten(), torch.rand(48)
+    scaled = [(x - x.median()) / (x - x.median()).abs().mean() for x in (a, b)]
+    wrong = torch.cat([torch.rand(1, 2, 8), b.view(1, 6, 8)], 1).requires_grad_()
+    loss = losses.scale_free_loss(wrong, depth[:1])
+    torch.testing.assert_close(loss, (scaled[0] - scaled[1]).abs().mean())
+    loss.backward()
+    assert torch.isfinite(wrong.grad).all() and (wrong.grad[:, :2] == 0).all()
+    nothing = losses.scale_free_loss(wrong, torch.full((1, 8, 8), torch.inf))
+    assert nothing.item() == 0
+
+
 def test_consistency_is_zero_for_a_net_that_commutes_and_not_for_one_that_does_not():
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(1)

@@ -48,6 +48,14 @@ def test_tiny_preset_is_small_and_the_default():
     assert out.depth.shape == (1, 64, 64) and out.log_heatmaps[0].shape == (1, 68, 32, 32)
 
 
+def test_small_preset_fits_in_12_mb():
+    config = load_config(TrainConfig, config_path("train", "small"))
+    with torch.device("meta"):
+        net = MultiTaskNet(config.model)
+    assert config.half and 2 * sum(t.numel() for t in net.state_dict().values()) < 12e6
+    assert 128 <= config.model.input_size <= 160 and config.crop_scale > 1.5
+
+
 @pytest.mark.parametrize("attention", [False, True])
 def test_heat_maps_are_distributions_and_every_part_learns(attention):
     torch.manual_seed(0)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthforge.datasets.sample import CROP_SCALE, Sample
+from synthforge.datasets.sample import CROP_SCALE, LANDMARK_BOX, Sample
 from synthforge.datasets.shards import OUR_CLASSES
 from synthforge.evaluation.predictor import Predictor
 from synthforge.prediction.faces import FaceModel, crop_window
@@ -52,6 +52,14 @@ def test_points_classes_and_depth_lie_where_they_were_planted(scene):
     true = plane((x - low[0]) / crop, (y - low[1]) / crop)
     np.testing.assert_allclose(depth[ids > 0], true[ids > 0], rtol=0, atol=2e-4)
     assert np.isnan(face.depth[face.ids == 0]).all()
+
+
+def test_crops_are_as_large_as_those_of_training():
+    model, box, spot = spot_model(), (60.0, 60.0, 100.0, 100.0), np.array([82.0, 79.0])
+    model.card["framing"] = {"crop_source": LANDMARK_BOX, "crop_scale": 2.0}
+    [face] = FaceModel(model, refine=False)([spot_image((160, 160), spot, 80.0)], [box])
+    np.testing.assert_allclose(face.points, spot + 80.0 * PATTERN, atol=0.1)
+    assert face.ids.shape == (80, 80) and face.corner == (40, 40)
 
 
 @settings(max_examples=15, deadline=None)

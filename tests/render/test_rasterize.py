@@ -250,6 +250,25 @@ def test_drawing_over_in_two_steps_is_drawing_at_once(seed, first):
         np.testing.assert_array_equal(getattr(whole, name), getattr(steps, name))
 
 
+@settings(deadline=None, max_examples=20)
+@given(seed=seeds, first=st.integers(0, 60))
+def test_samples_anywhere_are_the_samples_of_pixel_centres_where_they_lie_there(seed, first):
+    """On the regular grid, shuffled: every sample gets what the plain kernel gives its pixel."""
+    rng = np.random.default_rng(seed)
+    points, faces = soup(rng, 60, 40, 50)
+    y, x = np.mgrid[0:40, 0:50] + 0.5
+    order = rng.permutation(2000)
+    places = np.stack([x, y], -1).reshape(-1, 2)[order].reshape(40, 50, 2)
+    want = rasterize(points, faces, 40, 50)
+    got = rasterize(points, faces[:first], 40, 50, places=places)
+    draw_over(got, points, faces, first, places)
+    for name in ("face_index", "depth", "barycentric"):
+        shuffled = getattr(want, name).reshape(2000, -1)[order]
+        np.testing.assert_array_equal(shuffled, getattr(got, name).reshape(2000, -1))
+    with pytest.raises(SynthforgeError, match="only numba takes places"):
+        rasterize(points, faces, 40, 50, "torch", places)
+
+
 def test_unknown_backend_and_missing_pytorch3d_say_what_to_do():
     triangle = np.eye(3), np.array([[0, 1, 2]])
     with pytest.raises(SynthforgeError, match="no rasterizer 'opengl'.*numba, torch, pytorch3d"):

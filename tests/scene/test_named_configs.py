@@ -117,6 +117,17 @@ def test_faces_have_the_published_size():
         assert 185 <= pixels <= 320  # jitter and identity move the face a little from where it was aimed at
 
 
+@pytest.mark.parametrize("name", ["datagen", "datagen_initial", "landmarks"])
+def test_people_are_evenly_spread(name):
+    """Sexes, ages, and ethnicity: the tone of the skin over the Monk scale."""
+    attributes, _ = drawn(name)
+    tone, age = ([a[key] for a in attributes] for key in ("skin_tone", "age"))
+    assert stats.kstest(tone, stats.uniform(1, 9).cdf).pvalue > 1e-3
+    assert stats.chisquare(np.histogram(tone, np.linspace(1, 10, 10))[0]).pvalue > 1e-3
+    assert stats.kstest(age, stats.uniform(18, 62).cdf).pvalue > 1e-3
+    assert stats.binomtest(sum(a["sex"] == "female" for a in attributes), N, 0.5).pvalue > 1e-3
+
+
 def test_landmark_set():
     attributes, weights = drawn("landmarks")
     intensity = np.array([a["expression_intensity"] for a in attributes])
@@ -130,8 +141,6 @@ def test_landmark_set():
     assert {a["eyeglasses"] for a in attributes} == {"none", "clear"}
     assert np.all(intensity[[a["expression"] == "neutral" for a in attributes]] == 0)
     assert np.abs(azimuths("landmarks")).max() <= 45
-    tone = [a["skin_tone"] for a in attributes]
-    assert stats.kstest(tone, stats.uniform(1, 9).cdf).pvalue > 1e-3
     opened = [a["expression"] == "mouth_open" for a in attributes]
     jaw = weights[opened, head().expression_names.index("jawOpen")]
     assert np.allclose(jaw, 0.8 * intensity[opened], atol=0.1)  # 0.8: its upper end; fidgets add a little

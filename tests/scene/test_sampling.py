@@ -4,11 +4,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from synthforge.config import config_path, from_dict, load_config
 from synthforge.errors import ConfigError
+from synthforge.heads.anthro import ASSET, NamedPoints, anthro_points
+from synthforge.heads.measure import MEASURES, PROPORTIONS, measure
 from synthforge.pipeline import GenerateConfig
 from synthforge.scene.cameras import project
 from synthforge.scene.sampling import FACE_CENTRE, SceneConfig, SceneSampler
@@ -168,6 +172,9 @@ def test_attributes_follow_the_configuration():
         ({"camera": {"look_at_jitter": "much"}}, "look_at_jitter: expected numbers"),
         ({"camera": {"roll_deg": {"given": {"sex": {"male": 1, "female": 2}}}}}, "roll_deg: `given` is for"),
         ({"expression": {"given": {"sex": {"male": "smile", "female": "grin"}}}}, "expression: `given`"),
+        ({"camera": {"lens": {"k4": 0.1}}}, "unknown coefficient 'k4'; use: k1, k2, p1, p2, k3"),
+        ({"camera": {"lens": {"k1": {"normal": [0, 0.1]}}}}, "lens.k1: needs bounds"),
+        ({"camera": {"lens": {"k1": {"uniform": [-0.9, 0]}}}}, "at a field of view of 40 degrees.*fold"),
         ({"attributes": {"sex": "male", "age": {"given": {"sex": {"male": 3, "female": "old"}}}}},
          "age: mixes words and numbers"),
     ],
@@ -187,3 +194,70 @@ def test_scene_survives_yaml(tmp_path):
     assert again == config
     assert dataclasses.asdict(again.scene.camera) == dataclasses.asdict(config.scene.camera)
     assert list(again.scene.attributes) == list(config.scene.attributes)  # order decides `given`
+
+
+@pytest.fixture(scope="module")
+def thousand(anthro_head):
+    """Sexes, shapes (n s) and measures of a thousand people of the default configuration."""
+    config = load_config(GenerateConfig, config_path("generate", "default"))
+    source, points = SceneSampler(config.scene, anthro_head, 128), NamedPoints(anthro_head)
+    params = [source.sample(0, index) for index in range(1000)]
+    shapes = np.stack([p.shape for p in params])
+    return [p.attributes["sex"] for p in params], shapes, [measure(points.of(shape)) for shape in shapes]
+
+
+def test_nobody_leaves_human_proportions(thousand):
+    """The ratios' published limits hold for all; single measures keep within 5.5 published deviations."""
+    sexes, _, values = thousand
+    for (a, b), (low, high) in PROPORTIONS.items():
+        ratio = np.array([v[a] / v[b] for v in values])
+        assert low <= ratio.min() and ratio.max() <= high, (a, b)
+    for m in MEASURES:
+        norm = np.array([m.men if sex == "male" else m.women for sex in sexes])
+        off = np.abs((np.array([v[m.name] for v in values]) - norm[:, 0]) / norm[:, 1])
+        assert off.max() < 5.5, m.name
+        assert np.mean(off < 2.33 * 1.1) > 0.92, m.name  # the central 98 per cent, a tenth wider
+
+
+def test_no_two_people_are_alike(thousand):
+    _, shapes, _ = thousand
+    nearest = cKDTree(shapes).query(shapes, k=2)[0][:, 1]
+    assert nearest.min() > 1.0  # standard deviations over all axes together
+
+
+def test_shut_lids_meet_on_everybody(thousand, anthro_head):
+    """Whatever else the lids do, over the middle eight tenths of the fissure, at equal places aside."""
+    _, shapes, _ = thousand
+    shapes, names = torch.from_numpy(shapes[:150]), anthro_head.expression_names
+    with np.load(ASSET) as data:
+        loop = data["loop_lid_margin_left"]
+    rest = anthro_head.vertices.numpy()[loop]
+    outer = int(np.linalg.norm(rest - rest[0], axis=1).argmax())
+    upper, lower = np.arange(outer + 1), np.r_[0, np.arange(len(loop) - 1, outer - 1, -1)]
+    pose = torch.zeros(len(shapes), anthro_head.n_joints, 3)
+    for also in ({}, {"eyeSquint_L": 0.7, "cheekSquint_L": 0.7}, {"eyeWide_L": 0.8}, {"eyeLookUp_L": 0.8}):
+        weights = torch.zeros(len(shapes), anthro_head.n_expression)
+        for name, weight in {"eyeBlink_L": 1.0, **also}.items():
+            weights[:, names.index(name)] = weight
+        with torch.no_grad():
+            margins = anthro_head(shapes, weights, pose)[:, loop].numpy()
+        eyes = anthro_head.joint_frames(shapes, pose)[1][:, anthro_head.joint_names.index("left_eye")].numpy()
+        for ray in margins - eyes[:, None]:
+            aside = ray[:, 0] / np.linalg.norm(ray, axis=1)
+            height = np.arctan2(ray[:, 1], ray[:, 2]) * 12.5e-3
+            at = np.interp(np.linspace(0.1, 0.9, 30), [0, 1], aside[[0, outer]])
+            gap = np.interp(at, aside[upper], height[upper]) - np.interp(at, aside[lower], height[lower])
+            assert gap.max() < 0.3e-3, also
+
+
+def test_named_points_are_those_of_the_posed_head(thousand, anthro_head):
+    shape = thousand[1][3]
+    with torch.no_grad():
+        vertices = anthro_head(
+            torch.from_numpy(shape)[None],
+            torch.zeros(1, anthro_head.n_expression),
+            torch.zeros(1, anthro_head.n_joints, 3),
+        )[0].numpy()
+    here, there = NamedPoints(anthro_head).of(shape), anthro_points(vertices, anthro_head.faces)
+    for name, point in there.items():
+        np.testing.assert_allclose(here[name], point, atol=2e-6, err_msg=name)

@@ -14,25 +14,11 @@ from synthforge.errors import ConfigError, DatasetError
 from synthforge.models.label_nets import state_sha256
 from synthforge.models.store import load_model
 from synthforge.storage.run import run
-from synthforge.training.label_finetune import LabelTrainConfig, choose, label_finetune
+from synthforge.training.label_finetune import LabelTrainConfig, label_finetune
 from synthforge.training.multitask import TrainConfig, train
+from synthforge.training.subset import choose
 from tests.helpers.fake_source import FakeConfig, FakeSource
-
-MODEL = {
-    "input_size": 32,
-    "encoder_widths": [8, 16, 16],
-    "feature_channels": 8,
-    "head_widths": [8, 8],
-    "keypoint_channels": 8,
-    "keypoint_depth": 2,
-}
-FIT = {"batch": 4, "workers": 0, "precision": "32-true", "check_every": 4, "warmup": 2, "threads": 1}
-
-
-def config(steps=8, **fit) -> TrainConfig:
-    data = {"model": MODEL, "fit": FIT | {"steps": steps} | fit, "held_out": 3}
-    data["loss"] = {"consistency_fraction": 0.5}
-    return from_dict(TrainConfig, data, "test")
+from tests.training.small import FIT, MODEL, config
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +47,13 @@ def test_a_run_leaves_all_it_promises(stage_one):
 def test_an_interrupted_run_resumes_to_the_same_weights(shards, stage_one, tmp_path, monkeypatch):
     from synthforge.training import multitask
 
-    def stop_at_five(module, batch, index):
+    def stop_at_five(module, part):
         if module.global_step == 5:
             raise RuntimeError("pulled the plug")
-        return original(module, batch, index)
+        return original(module, part)
 
-    original = multitask.MultiTaskModule.training_step
-    monkeypatch.setattr(multitask.MultiTaskModule, "training_step", stop_at_five)
+    original = multitask.MultiTaskModule.part_losses
+    monkeypatch.setattr(multitask.MultiTaskModule, "part_losses", stop_at_five)
     with pytest.raises(RuntimeError, match="plug"):
         train(config(), [shards], tmp_path / "two", progress_bar=False)
     monkeypatch.undo()
@@ -165,9 +151,9 @@ def test_what_cannot_be_combined_is_refused(stage_one, tmp_path):
     with pytest.raises(ConfigError, match="--backbone"):
         label_finetune(label_config(1), Spots(), None, tmp_path / "b", "lf")
     with pytest.raises(ConfigError, match="there are 12"):
-        choose(12, 13, 0)
+        choose(Spots(), 13, 0)
 
 
 def test_the_drawn_photographs_depend_on_the_seed_alone():
-    assert choose(50, 10, 1) == choose(50, 10, 1) != choose(50, 10, 2)
-    assert choose(5, None, 0) == [0, 1, 2, 3, 4]
+    assert choose(Spots(), 5, 1) == choose(Spots(), 5, 1) != choose(Spots(), 5, 2)
+    assert choose(Spots(), None, 0) == list(range(12))

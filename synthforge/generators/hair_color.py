@@ -1,0 +1,72 @@
+"""Colour of hair from its melanins, greyed or dyed."""
+
+import numpy as np
+from jaxtyping import Float
+
+from synthforge.rng import sample_rng
+from synthforge.types import SceneParams
+
+# RGB absorption of eumelanin and pheomelanin: d'Eon, Francois, Hill, Letteri and Aubry (2011), relative
+# to their red.
+_EU = np.array([0.419, 0.697, 1.37]) / 0.419
+_PHEO = np.array([0.187, 0.400, 1.05]) / 0.187
+# Light passes one fibre to many: between Beer and Lambert's law (power 1) and a deep pile of fibres (1/2,
+# Chiang et al. 2016). Scale, power and floor are ours, after photographs.
+_SCALE, _POWER, _FLOOR = 0.60, 0.6, 0.004
+# Ranges of (eumelanin, pheomelanin), in units of the absorption of red light.
+_MELANIN = {
+    "black": ((10.0, 15.0), (0.1, 0.4)),
+    "dark_brown": ((5.0, 8.0), (0.1, 0.8)),
+    "brown": ((2.3, 4.0), (0.1, 0.8)),
+    "blond": ((0.20, 0.75), (0.20, 0.50)),
+    "red": ((0.1, 0.8), (0.8, 1.8)),
+    "white": ((0.005, 0.05), (0.0, 0.01)),
+}
+COLORS = ("black", "dark_brown", "brown", "blond", "red", "grey", "white", "dyed")
+_ROOTS = 0.10  # share of a strand that has outgrown its dye
+
+
+def melanin_color(eumelanin: float, pheomelanin: float) -> Float[np.ndarray, " 3"]:
+    """Linear RGB of a mass of hair with these melanins (as optical depths of red light)."""
+    depth = eumelanin * _EU + pheomelanin * _PHEO
+    return (_SCALE * np.exp(-(depth**_POWER)) + _FLOOR).astype(np.float32)
+
+
+def hair_color(params: SceneParams) -> Float[np.ndarray, " 3"]:
+    """Linear RGB of the hair as a whole; brows and stubble share it."""
+    own, other, share, dye = _colors(params)
+    return ((1 - share) * own + share * other if dye is None else dye).astype(np.float32)
+
+
+def strand_colors(
+    params: SceneParams, places: Float[np.ndarray, "n 3"], points: int, rng: np.random.Generator
+) -> Float[np.ndarray, "n p 3"]:
+    """Linear RGB along strands, root to tip, that grow at canonical places (m).
+
+    Greying hair mixes white strands with dark ones, most at the temples; dye has outgrown its roots;
+    light hair is bleached towards the tips.
+    """
+    own, other, share, dye = _colors(params)
+    temple = np.clip((0.06 - places[:, 2]) / 0.06, -1, 1) * np.clip((0.09 - places[:, 1]) / 0.04, -1, 1)
+    # a ribbon stands for several hairs: seldom all white or all dark
+    white = np.clip(rng.normal(share + 0.2 * temple, 0.16) if 0 < share < 1 else share + 0 * temple, 0, 1)
+    color = (own + white[:, None] * (other - own))[:, None]
+    along = np.linspace(0, 1, points)[None, :, None]
+    if dye is not None:
+        grown_out = rng.uniform(0.5, 1.5, (len(places), 1, 1)) * _ROOTS
+        return np.where(along < grown_out, color, dye)
+    return color * (1 + 0.25 * along * min(1.0, 4 * float(own.mean())))
+
+
+def _colors(params: SceneParams) -> tuple[np.ndarray, np.ndarray, float, np.ndarray | None]:
+    """Colour of the pigmented strands, of the white ones, the share of these, and the dye over both."""
+    rng = sample_rng(params.seed, params.index, "hair color")
+    name = str(params.attributes.get("hair_color", "dark_brown"))
+    share = {"grey": rng.uniform(0.35, 0.8), "white": 1.0}.get(name, 0.0)
+    natural = name if name in _MELANIN else ("brown", "dark_brown")[int(rng.random() < 0.5)]
+    own, white = (melanin_color(*(rng.uniform(*span) for span in _MELANIN[n])) for n in (natural, "white"))
+    if name != "dyed":
+        return own, white, share, None
+    hue, depth = rng.random(), rng.uniform(0.15, 0.5)
+    wave = 0.5 + 0.5 * np.cos(2 * np.pi * (hue - np.array([0, 1, 2]) / 3))
+    return own, white, share, (depth * (0.15 + 0.85 * wave)).astype(np.float32)

@@ -1,0 +1,68 @@
+"""Settings of the path tracer, and Mitsuba itself, which is optional."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import Literal
+
+from synthforge.errors import AssetError, ConfigError
+
+# Renders one pixel: LLVM that Mitsuba cannot use ends the whole process, which no `except` can catch.
+_PROBE = """
+import mitsuba as mi
+mi.set_variant({variant!r})
+scene = {{"type": "scene", "integrator": {{"type": "path"}}, "light": {{"type": "constant"}},
+         "ball": {{"type": "sphere", "bsdf": {{"type": "principled"}}}},
+         "sensor": {{"type": "perspective", "film": {{"type": "hdrfilm", "width": 1, "height": 1}}}}}}
+mi.util.convert_to_bitmap(mi.render(mi.load_dict(scene), spp=4))
+"""
+
+
+@dataclass(frozen=True)
+class PathtraceConfig:
+    """How the backend pathtrace works.
+
+    `spp`: light paths per pixel. `bounces`: how often a path may be reflected. `variant` of Mitsuba:
+    `scalar_rgb` runs everywhere; `llvm_ad_rgb` is faster and needs LLVM 19.
+    """
+
+    spp: int = 64
+    bounces: int = 8
+    variant: Literal["scalar_rgb", "llvm_ad_rgb"] = "scalar_rgb"
+
+    def __post_init__(self) -> None:
+        for key, (low, high) in {"spp": (4, 65536), "bounces": (1, 64)}.items():
+            if not low <= getattr(self, key) <= high:
+                raise ConfigError(f"{getattr(self, key)} is not in [{low}, {high}]", where=key)
+
+
+@cache
+def load_mitsuba(variant: str) -> ModuleType:
+    """Mitsuba with a variant chosen, one thread per process.
+
+    Raises:
+        AssetError: it is not installed, or the variant does not run on this machine.
+    """
+    try:
+        import drjit
+        import mitsuba
+    except ImportError as error:
+        raise AssetError(
+            "Mitsuba is not installed", where="backend pathtrace", fix='pip install "synthforge[pbr]"'
+        ) from error
+    if variant != "scalar_rgb" and not _runs(variant):
+        fix = "install LLVM 19 (libllvm19), or use scalar_rgb"
+        raise AssetError("does not run on this machine", where=f"pathtrace: variant: {variant}", fix=fix)
+    mitsuba.set_variant(variant)
+    mitsuba.set_log_level(mitsuba.LogLevel.Error)
+    drjit.set_thread_count(1)  # samples are spread over processes
+    return mitsuba
+
+
+def _runs(variant: str) -> bool:
+    """Whether a variant renders, found out in a process of its own."""
+    command = [sys.executable, "-c", _PROBE.format(variant=variant)]
+    return subprocess.run(command, capture_output=True, env=os.environ, check=False).returncode == 0

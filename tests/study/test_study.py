@@ -1,0 +1,238 @@
+"""Grids, their resume and their tables; training itself is tested where it lives."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synthforge.config import config_path, from_dict, load_config
+from synthforge.errors import ConfigError, DatasetError
+from synthforge.study import run as study_run
+from synthforge.study.config import (
+    Cell,
+    Column,
+    StudyConfig,
+    cell_key,
+    cells,
+    load_published,
+    photographs,
+)
+from synthforge.study.run import StudyData, run_study
+from synthforge.study.tables import gaps, plot, summary, table, write_results
+
+GRID = {
+    "title": "A grid",
+    "target": "300w",
+    "metrics": ["nme.51"],
+    "columns": [10, "50%", "all"],
+    "seeds": [0, 1],
+    "backbones": {"synthetic": {}},
+    "arms": {
+        "as it is": {"method": "none", "backbone": "synthetic"},
+        "tuned": {"method": "finetune", "backbone": "synthetic"},
+        "alone": {"method": "scratch", "backbone": "synthetic", "columns": ["all"]},
+    },
+}
+
+
+def grid(**changes) -> StudyConfig:
+    return from_dict(StudyConfig, {**GRID, **changes}, "test")
+
+
+def test_cells_are_rows_by_columns_by_seeds() -> None:
+    found = cells(grid())
+    assert found[0] == Cell("as it is", "", 0)  # needs no photographs: once
+    tuned = [(c.column, c.seed) for c in found if c.arm == "tuned"]
+    assert tuned == [("10", 0), ("10", 1), ("50%", 0), ("50%", 1), ("all", 0), ("all", 1)]
+    assert [(c.column, c.seed) for c in found if c.arm == "alone"] == [("all", 0), ("all", 1)]
+    assert len(found) == 9
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"columns": [0]}, "numbers, shares"),
+        ({"columns": ["120%"]}, "numbers, shares"),
+        ({"columns": ["few"]}, "numbers, shares"),
+        ({"columns": []}, "columns"),
+        ({"seeds": [1, 1]}, "different seeds"),
+        ({"arms": {"a": {"method": "lf"}}}, "backbone"),
+        ({"arms": {"a": {"method": "lf", "backbone": "other"}}}, "unknown backbone 'other'"),
+        ({"arms": {"a": {"method": "scratch", "columns": [7]}}}, "no column of the study"),
+        ({"gaps": dict.fromkeys(["initial", "varied", "adapted", "real"], "tuned ")}, "unknown arm"),
+    ],
+)
+def test_a_grid_that_cannot_run_is_refused(change: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        grid(**change)
+
+
+@given(st.integers(1, 100_000), st.floats(0.01, 100))
+def test_shares_are_of_what_there_is(available: int, share: float) -> None:
+    n = photographs(Column.from_plain(f"{share:.2f}%", ""), available)
+    assert 1 <= n <= available
+    assert abs(n - available * share / 100) <= max(1, 0.5 + available * 0.005 / 100)
+    assert photographs("all", available) is None
+    with pytest.raises(ConfigError, match="there are"):
+        photographs(str(available + 1), available)
+
+
+def test_keys_change_with_all_that_decides_an_outcome_and_nothing_else() -> None:
+    cell = Cell("tuned", "10", 0)
+    key = cell_key(grid(), cell)
+    assert key == cell_key(grid(title="Another", metrics=["nme.68"], columns=[10, "all"]), cell)
+    other_arm = {**GRID["arms"], "tuned": {**GRID["arms"]["tuned"], "set": ["fit.steps=3"]}}
+    others = [
+        cell_key(grid(arms=other_arm), cell),
+        cell_key(grid(backbones={"synthetic": {"samples": 5}}), cell),
+        cell_key(grid(target="wflw"), cell),
+        cell_key(grid(), Cell("tuned", "10", 1)),
+        cell_key(grid(), Cell("tuned", "all", 0)),
+    ]
+    assert len({key, *others}) == 6
+
+
+class Photographs:
+    """As many photographs as it says, none of which is read."""
+
+    name, classes, flip_classes = "300w", (), None
+    has_points, has_depth, relative_depth = True, False, False
+    crop_source, crop_scale = "box", 1.3
+
+    def __init__(self, n: int):
+        self.n = n
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, index: int) -> None:
+        raise AssertionError("not to be read")
+
+
+class Machine:
+    """Stands for training and scoring: counts what is asked of it."""
+
+    def __init__(self) -> None:
+        self.tuned, self.trained, self.fail = [], [], False
+
+    def label_finetune(self, settings, source, run, out, method, features, n, **how) -> dict:  # noqa: ANN001
+        if self.fail:
+            raise KeyboardInterrupt
+        out.mkdir(parents=True)
+        (out / "report.json").write_text("{}")
+        (out / "model.json").write_text(json.dumps({"method": method, "n": n, "seed": settings.fit.seed}))
+        assert settings.subset_seed == settings.fit.seed
+        self.tuned.append((method, n, settings.fit.seed))
+
+    def train(self, settings, folders, out, resume, detector) -> dict:  # noqa: ANN001
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "model.json").write_text(json.dumps({"method": "none", "n": 0, "seed": 0}))
+        self.trained.append((folders, settings.samples, detector))
+
+    def evaluate(self, model, tests, out, **how) -> None:  # noqa: ANN001
+        error = {"none": 5.0, "finetune": 3.0, "scratch": 4.0}[model["method"]]
+        protocol = {"data": "300w", "images": 3, "name": "standard", "normaliser": "eyes", "crop": "box"}
+        scores = {"protocol": protocol, "nme": {"51": error + 0.1 * model["seed"]}}
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "scores.json").write_text(json.dumps(scores))
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    m = Machine()
+    for name in ("label_finetune", "train", "evaluate"):
+        monkeypatch.setattr(study_run, name, getattr(m, name))
+    monkeypatch.setattr(study_run, "load_model", lambda p: json.loads((p / "model.json").read_text()))
+    monkeypatch.setattr(study_run, "open_source", lambda *a: Photographs(3))
+    monkeypatch.setattr(study_run, "open_checked", lambda *a: Photographs(20))
+    return m
+
+
+def test_a_study_runs_each_cell_once_and_goes_on_where_it_stopped(machine: Machine, tmp_path: Path) -> None:
+    data = StudyData([tmp_path], [tmp_path], {"synthetic": tmp_path}, {})
+    machine.fail = True
+    with pytest.raises(KeyboardInterrupt):
+        run_study(grid(), data, tmp_path / "out")
+    machine.fail = False
+    scores = run_study(grid(), data, tmp_path / "out")
+    amounts = [10, 10, 10, 10, None, None]
+    assert [n for m, n, _ in machine.tuned if m == "finetune"] == amounts  # 50 % of 20 is 10
+    assert machine.trained == [([tmp_path], 0, None)]
+    assert len(scores) == len(cells(grid()))
+    assert not list((tmp_path / "out").rglob("*.partial"))
+
+    before = len(machine.tuned)
+    assert run_study(grid(), data, tmp_path / "out") == scores
+    assert len(machine.tuned) == before
+    run_study(grid(seeds=[0, 1, 2]), data, tmp_path / "out")  # a third seed runs alone
+    assert {seed for _, _, seed in machine.tuned[before:]} == {2}
+
+
+def test_missing_data_is_named_before_anything_runs(machine: Machine, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--shards.*synthetic"):
+        run_study(grid(), StudyData([tmp_path], [tmp_path], {}, {}), tmp_path / "out")
+    with pytest.raises(ConfigError, match="21 photographs are wanted, there are 20"):
+        run_study(grid(columns=[21], arms={"a": {"method": "scratch"}}), StudyData([], [], {}, {}), tmp_path)
+    detected = grid(backbones={"synthetic": {"labels": "detector"}})
+    with pytest.raises(ConfigError, match="--labels-from"):
+        run_study(detected, StudyData([], [], {"synthetic": tmp_path}, {}), tmp_path)
+    assert machine.tuned == machine.trained == []
+
+
+def scores_of(config: StudyConfig) -> dict[Cell, dict]:
+    rng = np.random.default_rng(0)
+    protocol = {"data": "300w", "images": 3, "name": "standard", "normaliser": "eyes", "crop": "box"}
+    return {c: {"protocol": protocol, "nme": {"51": float(rng.uniform(2, 6))}} for c in cells(config)}
+
+
+def test_tables_hold_means_and_spreads_over_seeds(tmp_path: Path) -> None:
+    config = grid(published=["datagen-subsets"])
+    scores = scores_of(config)
+    text = write_results(config, scores, load_published(config.published), tmp_path)
+    found = json.loads((tmp_path / "results.json").read_text())["nme.51"]
+    ten = [s["nme"]["51"] for c, s in scores.items() if c.arm == "tuned" and c.column == "10"]
+    assert found["tuned"]["10"] == pytest.approx([sum(ten) / 2, abs(ten[0] - ten[1]) / 2**0.5, 2])
+    assert found["as it is"]["10"] == found["as it is"]["all"]
+    assert f"| tuned | {sum(ten) / 2:.2f} ± " in text
+    assert "| real only, minimal variance | 75.90 |" in text and "Knowing the Distance" in text
+    rows = list(csv.DictReader((tmp_path / "results.csv").open()))
+    assert [float(r["nme.51"]) for r in rows] == pytest.approx([s["nme"]["51"] for s in scores.values()])
+    with pytest.raises(DatasetError, match="nme.99"):
+        write_results(grid(metrics=["nme.99"]), scores, [], tmp_path)
+
+
+def test_plot_shows_each_mean_at_its_height() -> None:
+    means = {"a": {"10": (2.0, None, 1), "all": (4.0, 0.5, 3)}, "b<c": {"all": (3.0, None, 1)}}
+    svg = plot(["10", "all"], means, "nme")
+    heights = [float(p.split('"')[0]) for p in svg.split('cy="')[1:]]
+    assert len(heights) == 3
+    assert heights[2] - heights[1] == pytest.approx((heights[0] - heights[1]) / 2, abs=0.11)
+    assert "b&lt;c" in svg and "b<c" not in svg
+    assert table(["10", "all"], means).splitlines()[-1] == "| b<c |  | 3.00 |"
+
+
+def test_gaps_are_those_of_the_paper() -> None:
+    """53, 36 and 10 per cent of 10.5 points: "Knowing the Distance"."""
+    found = gaps(initial=80.7, varied=86.3, adapted=90.1, real=91.2)
+    assert found == pytest.approx({"distribution": 5.6, "label": 3.8, "rest": 1.1})
+    assert [int(100 * v / 10.5) for v in found.values()] == [53, 36, 10]
+
+
+@pytest.mark.parametrize("path", sorted(config_path("study", "published").parent.glob("*.yaml")))
+def test_shipped_studies_load(path: Path) -> None:
+    if path.stem == "published":
+        assert all(
+            t.source and t.rows for t in load_published(tuple(yaml.safe_load(path.read_text())["tables"]))
+        )
+        return
+    config = load_config(StudyConfig, path)
+    load_published(config.published)
+    for arm in config.arms.values():
+        summary(config, {Cell(n, "", 0): {"x": 1} for n, a in config.arms.items() if a is arm}, "x")
+    for backbone in config.backbones.values():
+        config_path("train", backbone.config)
