@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from synthforge.alignment import CheckpointAffine
 from synthforge.cli import main
-from synthforge.errors import AssetError, ConfigError, SynthforgeError
 from synthforge.detector import load_detector
+from synthforge.errors import AssetError, ConfigError, SynthforgeError
 from synthforge.generators import next3d as backend
 from synthforge.heads.base import HeadModel
 from synthforge.storage.reader import DatasetReader

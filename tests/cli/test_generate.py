@@ -71,7 +71,7 @@ def test_job_arrays(fake: type[FakeSource]) -> None:
         (("--codec", "gif"), "codec: got 'gif'; use one of: jpeg, png, raw"),
         (("--config", "nosuch"), "no such file or name: 'nosuch'.*default.*paper"),
         (("--head", "nobody"), "^command line: head: unknown head 'nobody'; use one of: anthro, ict, flame"),
-        (("--backend", "paint"), "^command line: backend: got 'paint'; use one of: raster, pathtrace, next3d"),
+        (("--backend", "paint"), "^command line: backend: got 'paint'; use one of: raster, pathtrace"),
         (("--spp", "0"), r"pathtrace: spp: 0 is not in \[4, 65536\]"),
         (("--views-per-identity", "0"), "views_per_identity: 0 is less than 1"),
         (("--weights", "stolen"), "neural: weights: got 'stolen'; use one of: released, random"),
