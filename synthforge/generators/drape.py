@@ -107,9 +107,12 @@ class Reach:
         # the rasterizer interpolates 1 / depth linearly and keeps the nearest: the largest radius
         place = _plane(q)
         cells = np.column_stack([place / wide * (_CELLS / 2) + _CELLS / 2, 1 / np.maximum(r, 1e-6)])
-        faces = faces[inside[faces].all(1)]
-        edges = np.linalg.norm(place[faces] - place[faces[:, [1, 2, 0]]], axis=2)
-        faces = faces[edges.max(1, initial=0) < _ACROSS]
+        i, j, k = faces.T
+        short = inside[i] & inside[j] & inside[k]
+        for start, end in ((i, j), (j, k), (k, i)):
+            x, y = (place[start] - place[end]).T
+            short &= x * x + y * y < _ACROSS**2
+        faces = faces[short]
         depth = rasterize(cells.astype(np.float32), faces, _CELLS, _CELLS).depth
         return cls(middle, axes, wide, (1 / depth).astype(np.float32))  # 1 / inf is 0
 

@@ -1,4 +1,4 @@
-"""Eyes and the inside of the mouth: the wet parts."""
+"""Eyes, and the shadow of what frames them."""
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float
 from synthforge.generators.color import hex_to_linear, lab_to_linear
 from synthforge.generators.noise import noise
 from synthforge.generators.shade import Material, Samples, unit
+from synthforge.generators.skin import CARUNCLE_LAB, nearest_on_polyline
 from synthforge.generators.surface import EYE_PARTS, HeadSurface
 from synthforge.heads.base import HeadModel
 
@@ -21,14 +22,6 @@ IRIS = {
 }
 _IRIS_DEPTH = 0.0030  # m behind the cornea's apex
 _REFRACTION = 1 / 1.336
-_MOUTH_LAB = {
-    "upper_teeth": (76, 1.5, 17),
-    "lower_teeth": (73, 1.5, 18),
-    "upper_gum": (50, 25, 15),
-    "lower_gum": (50, 25, 15),
-    "tongue": (57, 25, 13),
-    "mouth_bag": (40, 28, 15),
-}
 
 
 def _turn(rest: np.ndarray, posed: np.ndarray) -> np.ndarray:
@@ -56,6 +49,8 @@ def eye_material(
     normal = samples.normal.copy()
     coat = np.ones(n, np.float32)
     fleck = rng.uniform(0, 48, 3)  # both eyes alike
+    flesh = lab_to_linear(np.array(CARUNCLE_LAB))
+    contact = contact.copy()
     for side, name in enumerate(EYE_PARTS):
         if name not in head.part_names:
             continue
@@ -72,17 +67,28 @@ def eye_material(
             place, samples.view[at] @ turn, unit(samples.normal[at] @ turn), head.iris_radius[side],
             front, iris_color, pupil, fleck, outward=1.0 if side == 0 else -1.0,
         )  # fmt: skip
+        tear, corner = _wet_rim(samples.position[at], vertices[surface.lid_skin[2 * side + 1]].mean(1))
+        albedo[at] += (0.65 * corner + 0.25 * tear)[:, None] * (flesh - albedo[at])
+        normal[at] += 0.9 * tear[:, None] * turn[:, 1].astype(np.float32)
+        contact[at] *= 1 - 0.5 * corner
     shade = 1 - 0.58 * contact
     albedo = albedo * shade[:, None] ** np.array([0.9, 1.0, 1.05])
     return Material(
         albedo=albedo.astype(np.float32),
-        normal=normal,
+        normal=unit(normal),
         roughness=np.full(n, 0.13, np.float32),
         coat=coat,
         specular=np.full(n, 0.045, np.float32),
         scatter=np.full(n, 0.35, np.float32),
         open=(0.8 * (1 - 0.5 * contact)).astype(np.float32),  # sunk between brow and cheek
     )
+
+
+def _wet_rim(position: np.ndarray, lid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How much samples (m, world) are tear line along the lower lid, and flesh in the inner corner, which
+    is where the polyline `lid` starts; 0 to 1."""
+    away, _ = nearest_on_polyline(np.ascontiguousarray(position), np.ascontiguousarray(lid))
+    return np.exp(-((away / 0.0008) ** 2)), _step(0.0050, 0.0018, np.linalg.norm(position - lid[0], axis=1))
 
 
 def _eye_albedo(place, view, normal, iris_radius, front, iris_color, pupil, fleck, outward):  # noqa: ANN001, ANN202
@@ -119,40 +125,6 @@ def _eye_albedo(place, view, normal, iris_radius, front, iris_color, pupil, flec
     border = _step(0.91, 1.09, r_surface / iris_radius)[:, None]
     behind = _step(-0.002, 0.002, place[:, 2])[:, None]
     return (iris * (1 - border) + white * border) * (0.4 + 0.6 * behind)
-
-
-def mouth_material(
-    head: HeadModel, samples: Samples, contact: Float[np.ndarray, " n"], lip_front: float
-) -> Material:
-    """Teeth, gums, tongue and cavity: half as bright for every centimetre behind the lips.
-
-    `lip_front` is the canonical z (m) of the lips' parting line.
-    """
-    n = len(samples.position)
-    albedo = np.tile(lab_to_linear(np.array(_MOUTH_LAB["mouth_bag"], float)), (n, 1))
-    wet = np.zeros(n, bool)
-    for name, lab in _MOUTH_LAB.items():
-        if name not in head.part_names:
-            continue
-        mine = samples.part == head.part_names.index(name)
-        albedo[mine] = lab_to_linear(np.array(lab, float))
-        wet |= mine & (name != "mouth_bag")
-    p = np.ascontiguousarray(samples.canonical)
-    grain = noise(p, 0.0035, np.zeros(3))[:, 0]
-    behind = np.maximum(lip_front - 0.006 - p[:, 2], 0) / 0.010
-    side = np.maximum(np.abs(p[:, 0]) - 0.014, 0) / 0.014
-    shade = (0.15 + 0.85 * 0.5 ** (0.5 * behind + 0.4 * side)) * (1 - 0.5 * contact)
-    albedo = albedo * np.exp(0.06 * grain)[:, None] * shade[:, None] ** np.array([0.9, 1.0, 1.03])
-    ones = np.ones(n, np.float32)
-    return Material(
-        albedo=albedo.astype(np.float32),
-        normal=samples.normal,
-        roughness=0.25 * ones,
-        coat=np.where(wet, 0.5, 0.2).astype(np.float32),
-        specular=(0.035 * shade).astype(np.float32),
-        scatter=0.6 * ones,
-        open=np.clip(0.15 + 0.85 * shade, 0, 1).astype(np.float32),
-    )
 
 
 def _step(low: float, high: float, x: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from synthforge.generators.noise import noise
 
-PATTERNS = {"plain": 0.58, "stripes": 0.16, "check": 0.11, "melange": 0.10, "print": 0.05}
+PATTERNS = {"plain": 0.58, "stripes": 0.16, "check": 0.11, "melange": 0.10, "dots": 0.03, "floral": 0.02}
 _STILL = np.zeros(3, np.float32)
 
 
@@ -30,12 +30,23 @@ class Pattern:
         if self.kind == "melange":  # fibres of two colours spun together
             fibres = noise(place, (0.0022, 0.0008, 0.0022), _STILL)[:, 0]
             cover = np.clip(0.5 + 0.35 * fibres, 0, 1) * self.share
-        elif self.kind == "print":
-            cover = np.clip(6 * (noise(place, self.period / 3, _STILL)[:, 1] - 1.1 + self.share), 0, 1)
+        elif self.kind in ("dots", "floral"):
+            cover = self._motifs(place)
         else:
             along = self._bands(place[:, 1])
             cover = along if self.kind == "stripes" else 0.5 * (along + self._bands(place[:, 0]))
         return (albedo + cover[:, None] * (self.color - albedo)).astype(np.float32)
+
+    def _motifs(self, place: np.ndarray) -> np.ndarray:
+        """1 within dots or flowers of five petals, in rows of which every other one is shifted by half."""
+        cells = place[:, None, :2] / self.period - [[0.0, 0.0], [0.5, 0.5]]
+        off = cells - np.round(cells)
+        far = np.linalg.norm(off, axis=2)
+        wide = np.sqrt(0.7 * self.share / (2 * np.pi)) * np.ones_like(far)
+        if self.kind == "floral":
+            turn = np.sin(12.9 * np.round(cells) @ [1.0, 1.7])  # no two beside each other lie alike
+            wide = wide * (1.1 + 0.35 * np.cos(5 * np.arctan2(off[..., 1], off[..., 0]) + 6 * turn))
+        return np.clip(0.5 + (wide - far) * self.period / 0.0006, 0, 1).max(1)
 
     def _bands(self, at: np.ndarray) -> np.ndarray:
         """1 within bands, 0 between, 0.6 mm from one to the other."""

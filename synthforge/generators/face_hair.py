@@ -66,18 +66,18 @@ def beard_density(canonical: Float[np.ndarray, "n 3"], kind: str) -> Float[np.nd
     """
     x, y, z = np.abs(canonical[:, 0]), canonical[:, 1], canonical[:, 2]
     moustache = (
-        _band(y, -0.0345 - 0.2 * x, -0.0235 - 0.25 * x, 0.007) * _band(x, 0.002, 0.027, 0.010) * (z > 0.07)
+        _band(y, -0.0345 - 0.2 * x, -0.0235 - 0.25 * x, 0.009) * _band(x, 0.002, 0.027, 0.014) * (z > 0.07)
     )
     if kind == "moustache":
         return moustache
     round_chin = np.hypot(x / 0.026, np.minimum(y + 0.072, 0) / 0.034)
-    chin = np.clip((1.0 - round_chin) / 0.35 + 0.5, 0, 1) * _band(y, -0.115, -0.060, 0.008) * (z > 0.05)
+    chin = np.clip((1.0 - round_chin) / 0.55 + 0.5, 0, 1) * _band(y, -0.115, -0.060, 0.010) * (z > 0.05)
     bow = 0.030 - 6.0 * (y + 0.055) ** 2  # the strip beside the mouth bends in above and below
-    frame = _band(x, bow - 0.004, bow + 0.003, 0.007) * _band(y, -0.080, -0.034, 0.010) * (z > 0.06)
+    frame = _band(x, bow - 0.004, bow + 0.003, 0.010) * _band(y, -0.080, -0.034, 0.014) * (z > 0.06)
     if kind == "goatee":
         return np.maximum(np.maximum(moustache, chin), frame)
     cheek_line = np.interp(x, [0.0, 0.030, 0.045, 0.060, 0.072], [-0.050, -0.042, -0.036, -0.016, 0.010])
-    cheek = np.clip((cheek_line - y) / 0.018 + 0.5, 0, 1) * np.clip((y + 0.112) / 0.02, 0, 1) * (z > 0.0)
+    cheek = np.clip((cheek_line - y) / 0.028 + 0.5, 0, 1) * np.clip((y + 0.112) / 0.02, 0, 1) * (z > 0.0)
     sideways = np.clip((x - 0.024) / 0.008, 0, 1)
     return np.maximum.reduce([moustache, chin, frame, cheek * np.maximum(sideways, y < -0.058)])
 
@@ -135,12 +135,13 @@ class _Face(Grower):
         at, normal, canonical, along, across = (a[kept] for a in (at, normal, canonical, along, across))
         n, normal, sign = len(at), normal @ self.turn, np.sign(canonical[:, 0])
         rise = np.interp(along, [0, 0.12, 0.3, 0.6, 1.0], [1.3, 0.75, 0.32, 0.0, -0.5])
-        rise = rise - 0.9 * (across - 0.35) * (along > 0.1) + rng.normal(0, 0.16, n)
+        tangle = 0.16 * smooth_noise(self.to_head(at) / 0.004, rng)[:, 0] + rng.normal(0, 0.20, n)
+        rise = rise - 0.9 * (across - 0.35) * (along > 0.1) + tangle
         flow = np.stack([sign * np.cos(rise), np.sin(rise), np.zeros(n)], -1)
         flow = unit(flow - (flow * normal).sum(1, keepdims=True) * normal)
-        length = rng.uniform(0.0045, 0.0085, n) * np.interp(along, [0, 0.2, 0.7, 1], [0.65, 1, 1, 0.6])
+        length = rng.uniform(0.0035, 0.0090, n) * np.interp(along, [0, 0.2, 0.7, 1], [0.65, 1, 1, 0.6])
         # cut short what would leave the region of its class
-        room = (1.0 - across) * np.interp(np.abs(canonical[:, 0]), x, upper - lower)
+        room = (1.07 - across) * np.interp(np.abs(canonical[:, 0]), x, upper - lower)
         length = np.minimum(length, np.maximum(room, 0.0002) / np.maximum(np.sin(rise), 0.05))
         bend = np.stack([0.12 * sign, np.full(n, -0.06), np.zeros(n)], -1) - 0.10 * normal
         paths, shown = self.pressed(
@@ -210,5 +211,7 @@ class _Face(Grower):
         length *= 0.35 + 0.65 * beard_density(canonical, kind)  # short at the borders
         paths, _ = self.pressed(self.to_world(self._grown(q, direction, length, np.array([[0, -0.25, 0]]))))
         name, seen = ("skin", False) if kind == "stubble" else ("facial_hair", True)
-        color = self._thinned(self.look.hair * 0.9, 0.0 if seen else 0.75 * (1 - hair / width))
+        color = self.look.hair * 0.9
+        if not seen:  # among the roots that the skin is painted with
+            color = self._thinned(color, 0.25 + 0.60 * (1 - hair / width)) * 0.62
         return self.ribbons(paths, np.full(len(paths), width), color, CLASS_ID[name], labelled=seen)

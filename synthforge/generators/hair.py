@@ -13,15 +13,23 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from synthforge.conventions import CLASS_ID
-from synthforge.generators.clothes import clip_triangles
 from synthforge.generators.drape import CENTRE, Reach, outer_faces
 from synthforge.generators.hair_color import strand_colors
-from synthforge.generators.hair_styles import LONG, STYLES, Style, fringe_share, style_height
-from synthforge.generators.locks import coils, follow
+from synthforge.generators.hair_styles import (
+    LONG,
+    STYLES,
+    Style,
+    fringe_share,
+    neighbourhood,
+    parted,
+    style_height,
+    swell,
+)
+from synthforge.generators.locks import coils, finer, follow, ropes
 from synthforge.generators.skin import skin_base
 from synthforge.generators.strands import Grower, smooth_noise, strand_mesh, unit
 from synthforge.generators.tied import hanging, ties_of, to_ties
-from synthforge.generators.worn import WornMesh
+from synthforge.generators.worn import WornMesh, clip_triangles
 from synthforge.heads.base import HeadModel
 from synthforge.rng import sample_rng
 from synthforge.types import SceneParams
@@ -39,7 +47,7 @@ def grow_hair(
     covers: Sequence[Reach] = (),
     under: Sequence[WornMesh] = (),
 ) -> list[WornMesh]:
-    """Scalp hair of one sample, world frame; nothing for the bald.
+    """Scalp hair of one sample, world frame; nothing for the bald but what falls over the face.
 
     Args:
         vertices: posed head, metres, world frame.
@@ -48,15 +56,16 @@ def grow_hair(
         under: clothes that hair falls on.
     """
     style = STYLES.get(str(params.attributes.get("hair_style", "short")))
-    if style is None:
+    loose = params.attributes.get("occluder") == "hair"
+    if style is None and not loose:
         return []
     headwear = str(params.attributes.get("headwear", "none"))
-    if headwear == "hood" and (style.top > LONG or style.free):
+    if style and headwear == "hood" and (style.top > LONG or style.free):
         style = STYLES["short"]
     rng = sample_rng(params.seed, params.index, "hair")
     scalp = _Scalp(head, params, vertices, rng, covers, under)
-    worn = [] if headwear == "headscarf" else scalp.hair(style)
-    if params.attributes.get("occluder") == "hair":
+    worn = [] if style is None or headwear == "headscarf" else scalp.hair(style)
+    if loose:  # even the bald comb one over: what is said to cover the face does
         worn.append(scalp.over_face())
     return worn
 
@@ -110,34 +119,38 @@ class _Scalp(Grower):
         self.skull = self._skull(ears=long)
         part = rng.choice([-1, 1]) * rng.uniform(0.3, 1.0) * abs(style.part)
         height = style_height(self.head.canonical.astype(np.float64), style)
-        density = np.clip(height / 0.030 + 0.06 if style.recess else height / 0.012 + 0.25, 0, 1)
+        border = (0.030, 0.06) if style.recess else (0.012, 0.25) if long else (0.020, 0.10)
+        density = np.clip(height / border[0] + border[1], 0, 1)  # thin along the border
         if style.gather:  # sideburns stay too short to reach the tie
             x, y, z = (self.head.canonical - CENTRE).T
             density[(np.abs(x) > 0.04) & (z > -0.005) & (y < -0.010)] = 0
-        density *= 1 + 1.5 * _parted(style, self.head.canonical, part, 0.018)  # nothing falls over it
+        # nothing falls over a parting, and all of a fringe is seen
+        density *= 1 + 1.5 * parted(style, self.head.canonical, part, 0.018)
+        density *= 1 + (style.fringe > 0) * fringe_share(self.head.canonical)
         at, normal, canonical = self.roots(density, style.guides)
         if not len(at):
             return []
         ties = ties_of(style.gather, rng) if style.gather else None
-        length = self._length(style, canonical) * rng.uniform(1 - style.ragged, 1.05, len(at))
+        uneven = np.clip(0.5 * smooth_noise(canonical / 0.02, rng)[:, 0], -1, 1) + 0.5 * rng.random(len(at))
+        length = self._length(style, canonical) * (1 - 0.5 * style.ragged * (1 + uneven))
         if ties is None:
             guides = self._guides(style, self.to_head(at), normal @ self.turn, canonical, length, part)
         else:
             guides = to_ties(self.to_head(at), ties, 12)
             guides[:, 1:] = self._off_skull(guides[:, 1:], rng.uniform(0.0015, 0.007, (len(at), 1)))
-        each = style.clump < 0.5  # single strands coil, or whole locks
-        if style.curl and not each:
+        if style.curl and style.clump >= 0.5:  # whole locks coil, or single strands
             guides = self._curled(style, guides, length)
 
-        n = int(style.dense * (4200 if style.curl else 5500 if long else 8000) / self.coarse)
-        root, _, place = self.roots(density, n)
-        free = _parted(style, place, part, 0.0022) < 0.5
-        root, place, n = root[free], place[free], int(free.sum())
-        reach = np.clip(rng.normal(0.88, 0.10, n), 0.45, 1.0) if ties is None else np.ones(n)
-        keys = (_key(style, at, part) for at in (canonical, place))
-        paths = follow(guides, *keys, self.to_head(root), reach, style.clump, self._points(style))
-        if style.curl and each:
-            paths = self._curled(style, paths, self._length(style, place) * reach)
+        shade: np.ndarray | float = 1.0
+        if style.rope:
+            each_rope = int(np.clip(28 / self.coarse, 9, 36))
+            radius = style.rope * rng.uniform(0.75, 1.2, len(guides))
+            paths, out = ropes(finer(guides, 25), radius, each_rope, rng)
+            place = np.repeat(canonical, each_rope, 0)
+            tone = np.exp(rng.normal(0, 0.25, len(guides)))
+            shade = np.repeat(tone, each_rope)[:, None, None] * self._turned_away(paths, out)
+        else:
+            paths, place = self._from_guides(style, guides, canonical, density, part)
         paths = paths + self._strayed(style, paths)
         if long and ties is None:
             beside = (fringe_share(place) < 0.5) | (style.fringe == 0)
@@ -145,12 +158,35 @@ class _Scalp(Grower):
         paths[:, 1:] = self._off_skull(paths[:, 1:], 0.0008)
         above = np.maximum(style_height(place, style), 0)
         width = self._width() if long else min(0.0009 * self.coarse**0.9, 0.2 * style.top)
+        width *= 1.3 if style.rope else 1.0  # nobody looks through a rope
         width = width * np.clip(0.35 + above / 0.018, 0.35, 1)  # fine hair along the border
-        worn = [self._cap(style, height, part), self._strands(paths, width, place)]
+        worn = [self._cap(style, height, part), self._strands(paths, width, place, shade)]
         for tie in [] if ties is None else ties:
             tail = hanging(tie, style.gather, self.down, self._off_body, self.coarse, rng)
             worn.append(self._strands(tail, self._width(), np.broadcast_to(tie + CENTRE, (len(tail), 3))))
         return worn
+
+    def _from_guides(
+        self, style: Style, guides: np.ndarray, canonical: np.ndarray, density: np.ndarray, part: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Strands between guides that are rooted at `canonical`: their paths, and where they grow."""
+        rng, long = self.rng, style.top > LONG
+        n = int(style.dense * (4200 if style.curl else 5500 if long else 8000) / self.coarse)
+        root, _, place = self.roots(density, n)
+        free = parted(style, place, part, 0.0014) < 0.5
+        root, place, n = root[free], place[free], int(free.sum())
+        reach = np.ones(n) if style.gather else np.clip(rng.normal(0.92, 0.07, n), 0.5, 1.0)
+        keys = (neighbourhood(style, at, part) for at in (canonical, place))
+        paths = follow(guides, *keys, self.to_head(root), reach, style.clump, self._points(style))
+        if style.curl and style.clump < 0.5:
+            paths = self._curled(style, paths, self._length(style, place) * reach)
+        return paths, place
+
+    def _turned_away(self, paths: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Factor of the colour of strands on round locks, which darken where they turn from the camera."""
+        view = unit(self.camera_at - self.to_world(paths.reshape(-1, 3))) @ self.turn
+        facing = (out * view.reshape(paths.shape)).sum(-1, keepdims=True)
+        return 0.1 + 1.1 * np.clip(facing, 0, 1) ** 1.5
 
     def over_face(self) -> WornMesh:
         """A lock that has come loose and hangs over the forehead and an eye."""
@@ -165,7 +201,7 @@ class _Scalp(Grower):
         at, normal, canonical = self.roots(patch, 12)
         if not len(at):
             return strand_mesh(at, np.zeros((0, 3), int), CLASS_ID["hair"], at, at)
-        length = self.rng.uniform(0.08, 0.17, len(at))
+        length = self.rng.uniform(0.10, 0.18, len(at))
         guides = self._guides(loose, self.to_head(at), normal @ self.turn, canonical, length, 0.0)
         root, _, place = self.roots(patch, int(170 / self.coarse))
         reach = self.rng.uniform(0.6, 1.0, len(root))
@@ -176,13 +212,21 @@ class _Scalp(Grower):
     def _width(self) -> float:
         return 0.0013 * self.coarse**0.9
 
-    def _strands(self, paths: np.ndarray, width: np.ndarray | float, places: np.ndarray) -> WornMesh:
-        """Ribbons (m wide) of head-frame paths rooted at canonical places, as far as they are not covered."""
-        color = strand_colors(self.params, places, paths.shape[1], self.rng)
+    def _strands(
+        self,
+        paths: np.ndarray,
+        width: np.ndarray | float,
+        places: np.ndarray,
+        shade: np.ndarray | float = 1.0,
+    ) -> WornMesh:
+        """Ribbons (m wide) of head-frame paths rooted at canonical places, as far as they are not covered;
+        `shade` is a factor of their colour."""
+        color = shade * strand_colors(self.params, places, paths.shape[1], self.rng, 1 / self.coarse)
         paths, shown = self.pressed(self.to_world(paths))
         width = np.broadcast_to(width, len(shown))[shown]
         least = 0.5 * min(self.grain, 0.0015)  # thinner lines would break into dots
-        return self.ribbons(paths, width, color[shown], CLASS_ID["hair"], least=least)
+        contrast = 1 / self.coarse  # a ribbon stands for as many more hairs
+        return self.ribbons(paths, width, color[shown], CLASS_ID["hair"], least=least, contrast=contrast)
 
     def _points(self, style: Style) -> int:
         """Points of a strand: enough for its bends at the size it is seen."""
@@ -220,8 +264,9 @@ class _Scalp(Grower):
         steps = 16 if long else 7
         comb = self._combing(style, canonical, normal, part)
         clump = smooth_noise(q / 0.02, rng)
-        stray = style.mess * (clump + 0.45 * rng.standard_normal((n, 3)))
-        direction = unit(style.lift * normal + comb + stray)
+        stray = style.mess * (clump + (0.2 if long else 0.35) * rng.standard_normal((n, 3)))
+        rise = 0.8 * parted(style, canonical, part, 0.012)[:, None]  # up from a parting, then over
+        direction = unit((style.lift + rise) * normal + comb + stray)
         offset = rng.uniform(0.001, 0.010, n) * min(1.0, style.top / 0.06)
         even = 0.35 if long else 0.75
         bound = np.full(n, np.inf) if style.free else style.volume * rng.uniform(even, 1.0, n)
@@ -239,7 +284,8 @@ class _Scalp(Grower):
             q = q + (length * share[s - 1])[:, None] * unit(direction)
             if style.top > 0.02:
                 q[beside] = self._beside_face(q[beside])
-                q = self._off_skull(q, offset * min(1.0, 3 * s / steps), low * bound)
+                swollen = swell(style, q, part)
+                q = self._off_skull(q, swollen * offset * min(1.0, 3 * s / steps), swollen * low * bound)
                 if long:
                     q = self._off_body(q, 0.004 + 0.6 * offset)
             direction = unit(0.35 * direction + 0.65 * unit(q - path[-1]))
@@ -250,13 +296,10 @@ class _Scalp(Grower):
 
     def _curled(self, style: Style, guides: np.ndarray, length: np.ndarray) -> np.ndarray:
         """Guides with more points, wound into coils; neighbours wave together."""
-        rng, (g, k, _) = self.rng, guides.shape
-        fine = self._points(style)
-        at = np.linspace(0, k - 1, fine)
-        low = np.minimum(at.astype(int), k - 2)
-        guides = guides[:, low] + (at - low)[:, None] * (guides[:, low + 1] - guides[:, low])
+        rng, g = self.rng, len(guides)
+        guides = finer(guides, self._points(style))
         together = 0.3 * smooth_noise(guides[:, 0] / 0.025, rng)[:, 0]
-        phase = together + (0.25 if style.turns < 20 else 1.0) * rng.random(g)
+        phase = together + (0.15 if style.turns < 25 else 1.0) * rng.random(g)
         radius = style.curl * rng.uniform(0.6, 1.25, g)
         return guides + coils(guides, length, radius, style.turns * rng.uniform(0.85, 1.15, g), phase)
 
@@ -284,8 +327,11 @@ class _Scalp(Grower):
         normal = unit(mix(self.normals))
         lift = min(0.0015, 0.3 * style.sides) * np.clip(mix(height[:, None]) / 0.02, 0.1, 1)
         tangent = unit(np.cross(normal, [1.0, 0.2, 0.1]))
-        shows = 0.2 if style.top < 0.01 else 0.0  # scalp between cropped hairs, and along a parting
-        shows = np.maximum(shows, 0.6 * _parted(style, mix(self.head.canonical), part, 0.004))[:, None]
+        # scalp between cropped hairs, between the first ones of the border and along a parting
+        shows = 0.2 if style.top < 0.01 else 0.0
+        if not style.rope:
+            shows = np.maximum(shows, 0.85 * np.clip(1 - (mix(height[:, None])[:, 0] - inset) / 0.009, 0, 1))
+        shows = np.maximum(shows, 0.35 * parted(style, mix(self.head.canonical), part, 0.0016))[:, None]
         scalp = skin_base(*(float(self.params.attributes.get(k, v)) for k, v in _SKIN.items()))
         grain = np.exp(0.12 * smooth_noise(self.head.canonical / 0.003, self.rng)[:, :1])
         albedo = mix(grain) * (0.55 * (1 - shows) * self.color + 0.6 * shows * scalp)
@@ -351,17 +397,3 @@ class _Scalp(Grower):
         q = q.copy()
         q[low] += inside[:, None] * normals[at]
         return q
-
-
-def _parted(style: Style, canonical: np.ndarray, part: float, wide: float) -> np.ndarray:
-    """1 along the parting, 0 further than about `wide` (m) from it; 0 everywhere where a style has none."""
-    x, y, z = canonical.T
-    bare = np.exp(-(((x - part) / wide) ** 2)) * np.clip((y - 0.085) / 0.01, 0, 1) * (z > -0.03)
-    return bare * (style.part > 0)
-
-
-def _key(style: Style, canonical: np.ndarray, part: float) -> np.ndarray:
-    """Places in which neighbours are near each other: those across a parting or at a fringe are not."""
-    parted = 0.015 * np.sign(canonical[:, 0] - part) * (canonical[:, 1] > 0.05) * (style.part >= 0)
-    before = 0.03 * (fringe_share(canonical) >= 0.5) * (style.fringe > 0)
-    return canonical + np.stack([parted, 0 * parted, before], -1)

@@ -39,17 +39,22 @@ def hair_color(params: SceneParams) -> Float[np.ndarray, " 3"]:
 
 
 def strand_colors(
-    params: SceneParams, places: Float[np.ndarray, "n 3"], points: int, rng: np.random.Generator
+    params: SceneParams,
+    places: Float[np.ndarray, "n 3"],
+    points: int,
+    rng: np.random.Generator,
+    contrast: float = 1.0,
 ) -> Float[np.ndarray, "n p 3"]:
     """Linear RGB along strands, root to tip, that grow at canonical places (m).
 
     Greying hair mixes white strands with dark ones, most at the temples; dye has outgrown its roots;
-    light hair is bleached towards the tips.
+    light hair is bleached towards the tips. `contrast` scales how much greying strands differ.
     """
     own, other, share, dye = _colors(params)
     temple = np.clip((0.06 - places[:, 2]) / 0.06, -1, 1) * np.clip((0.09 - places[:, 1]) / 0.04, -1, 1)
     # a ribbon stands for several hairs: seldom all white or all dark
-    white = np.clip(rng.normal(share + 0.2 * temple, 0.16) if 0 < share < 1 else share + 0 * temple, 0, 1)
+    mixed = float(0 < share < 1)
+    white = np.clip(share + mixed * rng.normal(0.2 * temple, 0.16 * contrast), 0, 1)
     color = (own + white[:, None] * (other - own))[:, None]
     along = np.linspace(0, 1, points)[None, :, None]
     if dye is not None:
@@ -62,7 +67,9 @@ def _colors(params: SceneParams) -> tuple[np.ndarray, np.ndarray, float, np.ndar
     """Colour of the pigmented strands, of the white ones, the share of these, and the dye over both."""
     rng = sample_rng(params.seed, params.index, "hair color")
     name = str(params.attributes.get("hair_color", "dark_brown"))
-    share = {"grey": rng.uniform(0.35, 0.8), "white": 1.0}.get(name, 0.0)
+    older = np.clip((float(params.attributes.get("age", 50.0)) - 50.0) / 30.0, -1, 1)
+    grey = np.clip(rng.uniform(0.35, 0.8) + 0.2 * older, 0.25, 0.9)  # share of white hairs
+    share = {"grey": grey, "white": 1.0}.get(name, 0.0)
     natural = name if name in _MELANIN else ("brown", "dark_brown")[int(rng.random() < 0.5)]
     own, white = (melanin_color(*(rng.uniform(*span) for span in _MELANIN[n])) for n in (natural, "white"))
     if name != "dyed":

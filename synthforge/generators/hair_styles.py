@@ -27,7 +27,8 @@ class Style:
 
     Strands gather in `guides` locks, by `clump` (0 to 1) at their tips; `mess` is how far their directions
     differ, `ragged` their lengths (shares). Locks coil with radius `curl` (m) and `turns` per metre; `frizz`
-    (m) is how far single strands stray. `dense` multiplies the number of strands.
+    (m) is how far single strands stray. `dense` multiplies the number of strands; `rope` (m) makes every
+    lock a round rope of that radius.
 
     `part` (m) is how far to one side the parting lies at most, negative where none is seen; `fringe` (m)
     lets the front fall over the forehead as long as that; `gather` ties all hair into a "tail", "bun",
@@ -51,6 +52,7 @@ class Style:
     mess: float = 0.22
     ragged: float = 0.2
     dense: float = 1.0
+    rope: float = 0.0
     part: float = -0.012
     fringe: float = 0.0
     gather: str = ""
@@ -60,18 +62,20 @@ class Style:
 
 _TIED = Style(0.26, 0.26, lift=0.05, comb=1.0, weight=0.0, volume=0.008, clump=0.2, frizz=0.0012)
 STYLES = {
-    "buzz": Style(0.006, 0.0035, lift=0.7, comb=0.5, weight=0.0, clump=0.0, frizz=0.0, dense=1.5),
+    "buzz": Style(
+        0.006, 0.0035, lift=0.5, comb=0.8, weight=0.0, clump=0.0, frizz=0.0, mess=0.08, dense=1.5,
+    ),
     "short": Style(
-        0.034, 0.011, lift=0.3, comb=0.8, weight=0.10, back=-0.05, volume=0.013, guides=700, clump=0.3,
-        mess=0.14, ragged=0.1,
+        0.034, 0.011, lift=0.3, comb=0.9, weight=0.14, back=-0.05, volume=0.012, guides=700, clump=0.12,
+        mess=0.10, ragged=0.08, frizz=0.0012,
     ),
     "side_part": Style(
-        0.072, 0.014, lift=0.3, comb=1.1, weight=0.10, back=0.35, volume=0.017, guides=600, clump=0.3,
-        part=0.034, mess=0.08, ragged=0.12,
+        0.072, 0.014, lift=0.3, comb=1.1, weight=0.10, back=0.35, volume=0.014, guides=600, clump=0.2,
+        part=0.034, mess=0.08, ragged=0.10, frizz=0.0015,
     ),
     "swept": Style(
-        0.085, 0.014, lift=0.3, comb=1.1, weight=0.0, back=1.0, volume=0.016, guides=600, clump=0.35,
-        mess=0.10, ragged=0.12,
+        0.085, 0.014, lift=0.3, comb=1.2, weight=0.06, back=1.0, volume=0.015, guides=600, clump=0.2,
+        mess=0.08, ragged=0.10, frizz=0.0015,
     ),
     "receding": Style(
         0.024, 0.010, lift=0.2, comb=0.8, weight=0.1, back=0.6, recess=0.010, volume=0.007, guides=600,
@@ -86,27 +90,33 @@ STYLES = {
         frizz=0.004, mess=0.25, ragged=0.05, dense=1.4,
     ),
     "locs": Style(
-        0.230, 0.200, lift=0.3, comb=0.7, weight=0.3, back=0.4, volume=0.022, guides=130, clump=0.98,
-        curl=0.003, turns=20, frizz=0.0026, cut=-0.15, dense=1.4,
+        0.230, 0.200, lift=0.3, comb=0.7, weight=0.3, back=0.4, volume=0.022, guides=125, rope=0.0048,
+        frizz=0.0006, cut=-0.15, mess=0.24, ragged=0.35,
     ),
     "pixie": Style(
         0.075, 0.030, lift=0.3, comb=1.0, weight=0.16, back=0.0, volume=0.015, guides=600, clump=0.4,
         part=0.036, fringe=0.062, mess=0.14,
     ),
     "bob": Style(
-        0.235, 0.170, lift=0.2, comb=0.8, weight=0.35, back=0.3, volume=0.022, part=0.026, cut=-0.085,
-        ragged=0.08,
+        0.235, 0.170, lift=0.2, comb=0.8, weight=0.35, back=0.5, volume=0.020, part=0.026, cut=-0.085,
+        ragged=0.06, clump=0.3, mess=0.14,
     ),
-    "long": Style(0.420, 0.360, lift=0.2, comb=0.8, weight=0.35, back=0.4, part=0.026, clump=0.6),
+    "long": Style(
+        0.420, 0.360, lift=0.2, comb=0.8, weight=0.35, back=0.6, part=0.026, clump=0.35, mess=0.16,
+        ragged=0.14, dense=1.15,
+    ),
     "wavy": Style(
-        0.390, 0.340, lift=0.25, comb=0.7, weight=0.35, back=0.4, volume=0.026, part=0.03, clump=0.7,
-        curl=0.0075, turns=13, frizz=0.003,
+        0.390, 0.340, lift=0.25, comb=0.7, weight=0.35, back=0.6, volume=0.024, part=0.03, clump=0.55,
+        curl=0.0075, turns=13, frizz=0.0025, dense=1.15,
     ),
     "long_curly": Style(
-        0.330, 0.290, lift=0.35, comb=0.6, weight=0.35, back=0.4, volume=0.034, part=0.03, guides=380,
-        clump=0.85, curl=0.0095, turns=20, frizz=0.004,
+        0.330, 0.290, lift=0.35, comb=0.6, weight=0.35, back=0.6, volume=0.030, part=0.03, guides=300,
+        clump=0.7, curl=0.0095, turns=18, frizz=0.003, dense=1.3,
     ),
-    "fringe": Style(0.360, 0.310, lift=0.2, comb=0.8, weight=0.35, back=0.2, fringe=0.054),
+    "fringe": Style(
+        0.360, 0.310, lift=0.2, comb=0.8, weight=0.35, back=0.2, fringe=0.054, clump=0.3, mess=0.14,
+        ragged=0.14, dense=1.5,
+    ),
     "ponytail": replace(_TIED, gather="tail"),
     "bun": replace(_TIED, gather="bun"),
     "braid": replace(_TIED, gather="braid"),
@@ -135,3 +145,31 @@ def fringe_share(canonical: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]
     """How far places belong to the hair that falls over the forehead where a style has a fringe, 0 to 1."""
     x, y, z = canonical.T
     return np.clip((0.060 - np.abs(x)) / 0.020, 0, 1) * ((z > 0.03) & (y > 0.075))
+
+
+def parted(
+    style: Style, canonical: Float[np.ndarray, "n 3"], part: float, wide: float
+) -> Float[np.ndarray, " n"]:
+    """1 along the parting, 0 further than about `wide` (m) from it; 0 everywhere where a style has none."""
+    x, y, z = canonical.T
+    line = part + 0.0015 * np.sin(z / 0.011)  # nobody parts with a ruler
+    bare = np.exp(-(((x - line) / wide) ** 2)) * np.clip((y - 0.085) / 0.01, 0, 1)
+    return bare * np.clip((z + 0.04) / 0.03, 0, 1) * (style.part > 0)
+
+
+def swell(style: Style, q: Float[np.ndarray, "n 3"], part: float) -> Float[np.ndarray, " n"]:
+    """Share of its volume that parted hair may have at places relative to the braincase's middle: less beside
+    the parting, so that the head stays round."""
+    if style.part < 0:
+        return np.ones(len(q))
+    top = np.clip((q[:, 1] - 0.04) / 0.04, 0, 1) * np.clip((q[:, 2] + 0.05) / 0.05, 0, 1)
+    return 1 - top * np.clip(0.75 - np.abs(q[:, 0] - part) / 0.12, 0, 1)
+
+
+def neighbourhood(
+    style: Style, canonical: Float[np.ndarray, "n 3"], part: float
+) -> Float[np.ndarray, "n 3"]:
+    """Places in which neighbours are near each other: those across a parting or at a fringe are not."""
+    across = 0.015 * np.sign(canonical[:, 0] - part) * (canonical[:, 1] > 0.05) * (style.part >= 0)
+    before = 0.03 * (fringe_share(canonical) >= 0.5) * (style.fringe > 0)
+    return canonical + np.stack([across, 0 * across, before], -1)

@@ -338,8 +338,8 @@ def _skin_color(
     palm = 1 / (1 + np.exp((points[:, 2] + 0.010) / 0.003)) * (points[:, 1] > -0.005)
     dark = float(np.clip((0.35 - skin @ [0.21, 0.72, 0.07]) / 0.35, 0, 1))
     uneven = sum(np.sin(points @ rng.normal(0, 160, 3) + rng.uniform(0, 6.3)) for _ in range(4)) * 0.02
-    depth = (blood * (1 - 0.6 * dark) + uneven)[:, None] * [0.03, 0.36, 0.26]
-    depth = depth + (shade + uneven)[:, None] * [0.25, 0.4, 0.5] - palm[:, None] * (0.10 + 0.9 * dark**2)
+    depth = (blood * (1 - 0.9 * dark) + uneven)[:, None] * [0.03, 0.36, 0.26]
+    depth = depth + (shade + uneven)[:, None] * [0.25, 0.4, 0.5] - palm[:, None] * (0.10 + 0.3 * dark**2)
     return np.minimum(skin * np.exp(-depth), 0.85)
 
 

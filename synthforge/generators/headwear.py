@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import ndimage
 
-from synthforge.generators.clothes import boundary_edges, clip_triangles
+from synthforge.generators.clothes import WHITEST
 from synthforge.generators.color import hex_to_linear
 from synthforge.generators.drape import (
     CENTRE,
@@ -24,7 +24,7 @@ from synthforge.generators.drape import (
     toward,
     worn_mesh,
 )
-from synthforge.generators.worn import WornMesh, lattice_faces
+from synthforge.generators.worn import WornMesh, boundary_edges, clip_triangles, lattice_faces
 
 _COLORS = ("15161a", "1f2a44", "7b1e26", "3b4a36", "8a8d92", "c9b48f", "e9e6df", "5a3e2b", "b0552f", "2f6076",
            "6b5a86", "d9a7b0", "c79a2c")  # fmt: skip
@@ -56,8 +56,8 @@ _OPENINGS = {  # from the forehead to under the chin
         [63, -18, 42], [56, -52, 44], [34, -82, 62], [0, -93, 74],
     ],
     "hood": [
-        [0, 98, 68], [34, 92, 64], [60, 60, 42], [70, 20, 20],
-        [66, -20, 20], [60, -58, 22], [50, -88, 20], [30, -116, 28], [0, -128, 36],
+        [0, 94, 76], [34, 86, 72], [60, 58, 54], [68, 20, 38],
+        [66, -20, 35], [58, -56, 32], [48, -88, 24], [30, -116, 28], [0, -128, 36],
     ],
 }  # fmt: skip
 
@@ -159,7 +159,7 @@ def _with_hem(crown: _Crown, thick: float, deep: float) -> np.ndarray:
 
 def _dyed(names: tuple[str, ...], rng: np.random.Generator) -> np.ndarray:
     color = hex_to_linear(str(rng.choice(names))) * np.exp(rng.normal(0, 0.15, 3))
-    return np.clip(color, 0.01, 0.8)
+    return np.clip(color, 0.01, WHITEST)
 
 
 def _cap(posed: PosedHead, bulk: float, rng: np.random.Generator) -> tuple[_Crown, list[WornMesh]]:
@@ -325,11 +325,11 @@ def _wrap(posed: PosedHead, kind: str, bulk: float, rng: np.random.Generator) ->
     if not scarf:
         least = least + rng.uniform(0.006, 0.016) * np.clip((1.9 - theta) / 0.5, 0, 1)
     radius = drape(least, np.zeros(least.shape, bool), 36 if scarf else 14, True)
-    if scarf:  # close to the face, before the ears
-        hug = met(bare, False, NECK, 9.0)
-        hug = np.where(hug > 0, hug + 0.004, radius)
-        free = np.clip((np.abs(height) - 0.007) / 0.012, 0, 1)
-        radius = hug + free * free * (3 - 2 * free) * np.maximum(radius - hug, 0)
+    hug = met(bare, False, NECK, 9.0)  # close to the face, before the ears; a hood not below the jaw
+    hug = np.where(hug > 0, hug + (0.004 if scarf else 0.012), radius)
+    free = np.clip((np.abs(height) - 0.007) / (0.012 if scarf else 0.030), 0, 1)
+    free = np.maximum(free, 0 if scarf else np.clip((theta - 0.8) / 0.9, 0, 1))
+    radius = hug + free * free * (3 - 2 * free) * np.maximum(radius - hug, 0)
     folds = _folds(theta, azimuth, psi, scarf, rng)
     radius = radius + folds * np.clip(-height / 0.012, 0, 1)
     points = (middle + radius[..., None] * directions).reshape(-1, 3)

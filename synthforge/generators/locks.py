@@ -54,6 +54,35 @@ def _follow(guides, at, weight, roots, reach, clump, points):
     return out
 
 
+def finer(guides: Float[np.ndarray, "g k 3"], points: int) -> Float[np.ndarray, "g p 3"]:
+    """Polylines with `points` points, evenly between those they have."""
+    k = guides.shape[1]
+    at = np.linspace(0, k - 1, points)
+    low = np.minimum(at.astype(int), k - 2)
+    return guides[:, low] + (at - low)[:, None] * (guides[:, low + 1] - guides[:, low])
+
+
+def ropes(
+    guides: Float[np.ndarray, "g k 3"],
+    radius: Float[np.ndarray, " g"],
+    each: int,
+    rng: np.random.Generator,
+) -> tuple[Float[np.ndarray, "n k 3"], Float[np.ndarray, "n k 3"]]:
+    """`each` strands wound around every guide at `radius` (m): their paths, guide after guide, and the unit
+    directions that lead out of the rope there. Ropes are thin at both ends."""
+    g, k, _ = guides.shape
+    tangent = unit(np.gradient(guides, axis=1))
+    side = unit(np.cross(tangent, [0.3, 0.2, 0.93]))
+    other = np.cross(tangent, side)
+    u = np.linspace(0, 1, k)
+    wind = rng.uniform(0.8, 1.6, (g, 1, 1)) * rng.uniform(0.8, 1.2, (g, each, 1))
+    turn = 2 * np.pi * (rng.random((g, each, 1)) + wind * u)[..., None]
+    out = np.cos(turn) * side[:, None] + np.sin(turn) * other[:, None]
+    thick = np.interp(u, [0, 0.15, 0.5, 0.9, 1], [0.5, 0.9, 1.0, 0.85, 0.5])[:, None]
+    paths = guides[:, None] + radius[:, None, None, None] * thick * out
+    return paths.reshape(-1, k, 3), out.reshape(-1, k, 3)
+
+
 def coils(
     paths: Float[np.ndarray, "n m 3"],
     length: Float[np.ndarray, " n"],

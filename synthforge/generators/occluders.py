@@ -34,6 +34,7 @@ _TOUCHED = [CLASS_ID[name] for name in ("headwear", "facewear", "eyeglasses")]
 _PRESSED = 0.0015  # m
 _MAP = 256  # texels across the head's map of heights
 _WRIST = np.radians(50)  # furthest bend of the hand against the arm
+_FRONT_STEP = 4  # every so many of the face's triangles stand for all
 _FIST = np.array([0.85, 1, 1, 1, 1, 0])
 
 
@@ -65,7 +66,9 @@ def occlude(
     make = {"hand": _gesture, "microphone": _speaking, "cup": _drinking, "phone": _calling}[kind]
     made = _worn(face.world(make(face, arm, glasses)))
     near = np.concatenate([vertices, *(w.vertices for w in worn if w.class_id in _TOUCHED)])
-    made = [replace(w, open=w.open * contact_open(w.vertices, near)) for w in made]
+    dusk = contact_open(np.concatenate([w.vertices for w in made]), near)
+    dusk = np.split(dusk, np.cumsum([len(w.vertices) for w in made])[:-1])
+    made = [replace(w, open=w.open * share) for w, share in zip(made, dusk, strict=True)]
     return [replace(w, pattern=shirt.pattern) if shirt and w.kind == "cloth" else w for w in made]
 
 
@@ -323,7 +326,8 @@ def _front(head: HeadModel, camera: Camera, vertices: np.ndarray) -> tuple[np.nd
     corners = project(vertices, camera)[head.faces[near[head.faces].all(1)], :2]
     (ax, ay), (bx, by) = (corners[:, k].T - corners[:, 0].T for k in (1, 2))
     area = np.maximum(ay * bx - ax * by, 0)  # of triangles that face the camera: y runs downwards
-    return corners[area > 0].mean(1), area[area > 0] / area.sum()
+    seen = np.flatnonzero(area)[::_FRONT_STEP]
+    return corners[seen].mean(1), area[seen] / area[seen].sum()
 
 
 def _moved(pieces: list[Piece], shift: np.ndarray) -> list[Piece]:

@@ -11,7 +11,10 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from synthforge.generators.raster import RasterGenerator, Scene, exposure_of, to_pixels
+from synthforge.generators.exposure import exposure_of
+from synthforge.generators.radiance import Scene
+from synthforge.generators.raster import RasterGenerator
+from synthforge.generators.samples import to_pixels
 from synthforge.generators.traced_scene import Layer, TracedScene, layers_of, sensor
 from synthforge.generators.tracer import PathtraceConfig, load_mitsuba
 from synthforge.rng import sample_rng

@@ -13,7 +13,7 @@ from synthforge.generators.hair_styles import STYLES, style_height
 from synthforge.generators.noise import noise
 from synthforge.generators.shade import Material, Samples, unit
 from synthforge.generators.surface import HeadSurface, brow_place
-from synthforge.generators.wrinkles import Strain, wrinkles
+from synthforge.generators.wrinkles import Strain, lid_crease, wrinkles
 from synthforge.types import SceneParams
 
 # CIELAB of facial skin along the ten Monk tones. Source: spectrophotometer ranges by population
@@ -29,6 +29,8 @@ _MELANIN = np.array([0.50, 0.80, 1.05], np.float32)
 
 _PORE = 0.0005  # m, apart
 LIPSTICKS = ("b3202c", "8e1b3a", "c4485a", "d0707c", "a5433c", "6e1f3c", "c98277", "e0607a")
+# estimates from photographs: the corner's flesh, and the lid's rim between lashes and eye
+CARUNCLE_LAB, _RIM_LAB = (56.0, 24.0, 13.0), (62.0, 21.0, 13.0)
 SHADOWS = ("5a4038", "3a3038", "6b4a5c", "8a6248", "4a5568", "7c5a70")
 
 
@@ -141,7 +143,7 @@ def beard_weight(surface: HeadSurface, look: Look) -> Float[np.ndarray, " v"]:
 
 
 # per-vertex scalars that the skin reads at samples, in this order
-SKIN_FIELDS = ("nasolabial_mm", "crease_mm", "bag_mm", "t_zone", "upper_lid", "cheek", "nostril", "hollow")
+SKIN_FIELDS = ("t_zone", "upper_lid", "cheek", "nostril", "hollow", "caruncle")
 
 
 def skin_material(
@@ -151,23 +153,23 @@ def skin_material(
     base: Float[np.ndarray, "n 3"],
     openness: Float[np.ndarray, " n"],
     beard: Float[np.ndarray, " n"],
-    fields: Float[np.ndarray, "n 8"],
+    fields: Float[np.ndarray, "n 6"],
     masks: Float[np.ndarray, "n 3"],
     strain: Strain,
-    up: Float[np.ndarray, " 3"],
+    turn: Float[np.ndarray, "3 3"],
     rng: np.random.Generator,
 ) -> Material:
-    """Material of skin samples from interpolated vertex fields and soft masks (lips, brows); `up` is
-    the head's, in the world."""
+    """Material of skin samples from interpolated vertex fields and soft masks (lips, brows); `turn` is
+    the head's rotation."""
     p = np.ascontiguousarray(samples.canonical)
-    nasolabial, crease, bag, t_zone, upper_lid, cheek, nostril, hollow = np.ascontiguousarray(fields.T)
+    t_zone, upper_lid, cheek, nostril, hollow, caruncle = np.ascontiguousarray(fields.T)
     shift = rng.uniform(0, 48, 3)
     fine = noise(p, 0.0011, shift)
     coarse = noise(p, 0.006, shift + 7)
     old, bare = strain.old, 1 - 0.6 * look.makeup  # foundation evens the skin out
-    folded, slope = wrinkles(p, nasolabial, bag, strain, coarse[:, 3])
-    fold = folded + np.exp(-((crease / 0.8) ** 2)) * 0.45
-    blood = bare * (0.16 * coarse[:, 0] + 0.10 * fine[:, 0]) + 0.6 * fold + 0.3 * hollow
+    folded, slope = wrinkles(p, strain, coarse[:, 3])
+    fold = folded + 0.3 * lid_crease(p)
+    blood = bare * (0.16 * coarse[:, 0] + 0.10 * fine[:, 0]) + 0.4 * fold + 0.3 * hollow
     melanin = bare * (0.035 * coarse[:, 1] + 0.05 * fine[:, 1]) + 0.8 * fold + 1.3 * nostril + 0.3 * hollow
     if old > 0.5:  # age spots
         melanin += 0.8 * bare * (old - 0.5) * _step(1.3, 2.0, coarse[:, 2] + 0.2 * fine[:, 3])
@@ -185,35 +187,42 @@ def skin_material(
         at = np.flatnonzero(upper_lid > 0.02)
         cover = (0.75 * look.makeup * np.clip(upper_lid[at] * 1.3, 0, 1))[:, None]
         albedo[at] += cover * (np.minimum(tint, albedo[at] * 1.2) - albedo[at])
-    albedo = _beard(albedo, look, p, beard * (1 - lips), fine, shift)
+    spacing = _spacing(samples)
+    albedo = _beard(albedo, look, p, beard * (1 - lips), fine, shift, min(1.0, 0.00028 / spacing))
     albedo = _hairline(albedo, look, samples, fine)
     albedo = _brows(albedo, look, p, surface)
-    albedo = _lashes(albedo, look, p, surface)
+    albedo, moist = _lids(albedo, look, p, surface, caruncle)
 
     bump = 0.035 * fine[:, :3] + 0.012 * coarse[:, :3] * (0.5 + old)
     bump *= 1 + 1.5 * lips[:, None]
-    bump += _pores(samples, p, np.maximum(t_zone, cheek), shift)
+    if spacing < _PORE:
+        bump += _pores(p, np.maximum(t_zone, cheek), shift)
     oily = rng.uniform(0.4, 1.5) * (1 - 0.5 * look.makeup)
     wet = look.sweat * np.clip(0.35 + 0.65 * t_zone + 0.3 * cheek + 0.4 * coarse[:, 3], 0, 1)
     coat = 0.06 + 0.13 * oily * t_zone + 0.04 * oily * cheek + (0.14 + 0.35 * look.lip_color) * lips
+    rough = 0.43 - 0.05 * oily * t_zone - 0.10 * lips - 0.12 * wet - 0.2 * moist
     return Material(
         albedo=albedo.astype(np.float32),
-        normal=unit(samples.normal + bump + (0.30 * slope)[:, None] * up.astype(np.float32)),
-        roughness=np.clip(0.43 - 0.05 * oily * t_zone - 0.10 * lips - 0.12 * wet, 0.18, 1).astype(np.float32),
-        coat=np.clip(coat + 0.55 * wet, 0, 1).astype(np.float32),
+        normal=unit(samples.normal + bump + (0.30 * slope) @ turn[:, :2].T.astype(np.float32)),
+        roughness=np.clip(rough, 0.18, 1).astype(np.float32),
+        coat=np.clip(coat + 0.55 * wet + 0.8 * moist, 0, 1).astype(np.float32),
         specular=(0.028 + 0.020 * wet).astype(np.float32),
         scatter=np.ones(len(p), np.float32),
         open=openness * (1 - 0.35 * np.clip(hollow, 0, 1)),
     )
 
 
-def _pores(samples: Samples, p: np.ndarray, where: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Bumps of the pores' size, where the image has samples for them."""
+def _spacing(samples: Samples) -> float:
+    """Distance (m) between neighbouring samples, about; infinite where there are none."""
+    few = samples.position[: len(samples.position) // 2 + 2][-3000:]  # neighbours in a row, mostly
+    return float(np.median(np.linalg.norm(np.diff(few, axis=0), axis=1))) if len(few) > 1 else np.inf
+
+
+def _pores(p: np.ndarray, where: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Bumps of the pores' size."""
     out = np.zeros((len(p), 3), np.float32)
-    few = samples.position[: len(p) // 2 + 2][-3000:]  # neighbours in a row, mostly
-    if len(few) > 1 and np.median(np.linalg.norm(np.diff(few, axis=0), axis=1)) < _PORE:
-        at = np.flatnonzero(where > 0.1)
-        out[at] = 0.05 * where[at, None] * noise(p[at], 0.5 * _PORE, shift + 17)[:, :3]
+    at = np.flatnonzero(where > 0.1)
+    out[at] = 0.05 * where[at, None] * noise(p[at], 0.5 * _PORE, shift + 17)[:, :3]
     return out
 
 
@@ -236,35 +245,42 @@ def _moles(p: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _lips(albedo, look, p, masks, lips, rng):  # noqa: ANN001, ANN202
-    """Vermilion over skin: redder, darker, creased; lipstick by `lip_color`."""
+    """Vermilion over skin: redder, darker, creased; fuller in the middle, darker towards the corners
+    and where the lips meet; lipstick by `lip_color` lets some of that show."""
     stick = hex_to_linear(LIPSTICKS[rng.integers(len(LIPSTICKS))]) * rng.uniform(0.6, 1.1)
     at = np.flatnonzero(lips > 0.05)
     light = np.clip((8.5 - look.tone) / 6.0, 0.12, 1.0)
     creases = noise(p[at], (0.0009, 0.006, 0.006), np.zeros(3))[:, 0]
-    depth = (0.75 + 0.25 * light + 0.18 * creases) * (1.0 - 0.15 * masks[at, 1])
+    blotches = noise(p[at], 0.004, np.zeros(3))[:, 1]
+    meeting = 4 * masks[at, 0] * masks[at, 1]
+    uneven = 0.35 * np.clip(meeting, 0, 1) + 0.25 * _step(0.010, 0.024, np.abs(p[at, 0])) + 0.07 * blotches
+    depth = (0.70 + 0.25 * light + 0.18 * creases + uneven) * (1.0 - 0.15 * masks[at, 1])
     natural = albedo[at] * np.exp(-depth[:, None] * np.array([0.18, 0.64, 0.49]) * (0.35 + 0.65 * light))
-    skin = float(skin_base(look.tone, look.hue) @ LUMINANCE)
-    stick *= min(1.0, 1.1 * skin / float(stick @ LUMINANCE))  # lipstick is no lighter than the skin
-    cover = 0.85 * look.lip_color
-    color = natural * (1 - cover) + cover * stick * np.exp(-0.12 * creases)[:, None]
-    soft = _step(0.12, 0.85, lips[at])[:, None]
+    base = skin_base(look.tone, look.hue)
+    skin = float(base @ LUMINANCE)
+    stick *= min(1.0, 0.9 * skin / float(stick @ LUMINANCE))  # lipstick is darker than the skin
+    stick = stick**0.68 * base**0.32 * np.exp(-0.6 * uneven - 0.14 * creases)[:, None]
+    cover = 0.75 * look.lip_color
+    color = natural * (1 - cover) + cover * stick
+    soft = _step(0.10, 0.95, lips[at])[:, None]
     albedo[at] += soft * (color - albedo[at])
     return albedo
 
 
-def _beard(albedo, look, p, weight, fine, shift):  # noqa: ANN001, ANN202
-    """Stubble as a cast with grains; longer styles as short strands running down."""
+def _beard(albedo, look, p, weight, fine, shift, grain):  # noqa: ANN001, ANN202
+    """Stubble as a cast with grains, as much of them as the image has samples for (`grain`, 0 to 1);
+    longer styles as short strands running down."""
     at = np.flatnonzero(weight > 0.02)
     strands = noise(p[at], (0.00045, 0.0028, 0.0009), shift + 29)
     bristle = noise(p[at], 0.00028, shift + 31)[:, 0]
-    cover = weight[at] * (0.8 + 0.10 * fine[at, 2] + 0.35 * bristle)
+    cover = weight[at] * (0.8 + 0.06 * fine[at, 2] + 0.16 * grain * bristle)
     under = (
         np.minimum(np.maximum(look.hair, 0.03), 0.7 * skin_base(look.tone, look.hue))
         * np.array([0.95, 1.0, 1.06], np.float32)
         * np.ones_like(strands[:, :3])
     ).astype(np.float32)
     if look.facial_hair not in ("none", "stubble"):
-        long = _step(0.25, 0.75, weight[at] + 0.10 * strands[:, 1])
+        long = _step(0.12, 0.95, weight[at] + 0.10 * strands[:, 1])
         thick = (0.72 + 0.16 * strands[:, 0]) * (0.6 if look.grown else 1.0)
         cover += long * (thick - cover)
         dark = np.maximum(look.hair, 0.012) * np.exp(0.35 * strands[:, 2:3])
@@ -300,10 +316,13 @@ def _brows(albedo, look, p, surface):  # noqa: ANN001, ANN202
     return albedo
 
 
-def _lashes(albedo, look, p, surface):  # noqa: ANN001, ANN202
-    """Dark line of lashes along the lid margins; thicker with make-up."""
+def _lids(albedo, look, p, surface, caruncle):  # noqa: ANN001, ANN202
+    """Lid margins: their wet pink rim, and the dark line of lashes on it, thicker with make-up; and the
+    `caruncle` in the inner corner. Returns the albedo and how wet, 0 to 1."""
     hair = np.clip(0.3 * look.hair, 0.008, 0.05)
+    rim = np.minimum(lab_to_linear(np.array(_RIM_LAB)), 1.6 * skin_base(look.tone, look.hue))
     liner = look.makeup * (not look.male)
+    moist = caruncle.copy()
     near = np.flatnonzero((p[:, 2] > 0.05) & (np.abs(p[:, 1] - 0.023) < 0.02))
     for k, line in enumerate(surface.lids):
         upper = k % 2 == 0
@@ -311,13 +330,19 @@ def _lashes(albedo, look, p, surface):  # noqa: ANN001, ANN202
         q = p[near]
         at = near[(q[:, 0] > low[0]) & (q[:, 0] < high[0]) & (q[:, 1] > low[1]) & (q[:, 1] < high[1])]
         d, t = nearest_on_polyline(p[at], line)
+        wet = np.exp(-((d / 0.0009) ** 2)) * (0.35 if upper else 0.7) * (1 + 0.5 * _step(0.25, 0.0, t))
+        moist[at] = np.maximum(moist[at], np.clip(wet, 0, 1))
+        albedo[at] += np.clip(wet, 0, 1)[:, None] * (rim - albedo[at])
         width = (0.0013 + 0.0009 * liner if upper else 0.0007 + 0.0006 * liner) * np.interp(
-            t, [0, 0.25, 0.8, 1], [0.4, 0.9, 1.2, 0.8]
+            t, [0, 0.25, 0.8, 1], [0.25, 0.9, 1.2, 0.8]
         )
-        strength = (0.92 if upper else 0.45) + 0.12 * liner
+        strength = (0.92 if upper else 0.34) + 0.12 * liner
         cover = (strength * np.exp(-((d / width) ** 2)))[:, None]
         albedo[at] += cover * (hair - albedo[at])
-    return albedo
+    at = np.flatnonzero(caruncle > 0.02)
+    flesh = np.minimum(lab_to_linear(np.array(CARUNCLE_LAB)), 3 * skin_base(look.tone, look.hue))
+    albedo[at] += caruncle[at, None] * (flesh - albedo[at])
+    return albedo, moist
 
 
 @njit(cache=True)
@@ -334,7 +359,7 @@ def nearest_on_polyline(points, line):
                 e = line[s + 1, c] - line[s, c]
                 dot += (points[i, c] - line[s, c]) * e
                 length += e * e
-            t = min(max(dot / length, 0.0), 1.0)
+            t = min(max(dot / max(length, 1e-18), 0.0), 1.0)
             d = 0.0
             for c in range(3):
                 d += (points[i, c] - line[s, c] - t * (line[s + 1, c] - line[s, c])) ** 2

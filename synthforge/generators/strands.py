@@ -17,7 +17,7 @@ from synthforge.heads.base import HeadModel
 from synthforge.render.interpolate import vertex_normals
 from synthforge.types import SceneParams
 
-_UNDER = 0.003  # m between the outside of a hat or mask and the hair it presses down
+_UNDER = 0.0045  # m between the outside of a hat or mask and the hair it presses down
 
 
 class Grower:
@@ -103,23 +103,25 @@ class Grower:
         class_id: int,
         labelled: bool = True,
         least: float = 0.0,
+        contrast: float = 1.0,
     ) -> WornMesh:
         """Strips that face the camera, tapering to the tip; darker at the root, lighter at the tip.
 
         `paths` n m 3 (world); `color` is one for all, or fits n m 3; nothing is narrower than `least` (m).
+        `contrast` scales how much strands differ: a ribbon that stands for many hairs has their mean.
         """
         n, m, _ = paths.shape
-        taper = np.interp(np.linspace(0, 1, m), [0, 0.25, 0.6, 1], [0.6, 1.0, 0.9, 0.15])
+        taper = np.interp(np.linspace(0, 1, m), [0, 0.25, 0.8, 1], [0.6, 1.0, 1.0, 0.15])
         half = 0.5 * width[:, None] * self.rng.uniform(0.6, 1.4, (n, 1)) * taper
         half = np.maximum(half, 0.5 * least)
         points, tangent = _strips(paths, half, self.camera_at)
         strand = np.arange(n, dtype=np.int32)[:, None] * 2 * m + 2 * np.arange(m - 1, dtype=np.int32)
         quads = np.stack([strand, strand + 1, strand + 3, strand, strand + 3, strand + 2], -1)
         locks = smooth_noise(self.to_head(paths[:, 0]) / 0.006, self.rng)[:, :1, None]
-        tone = (
-            np.exp(self.rng.normal(0, 0.15, (n, 1, 1)) + 0.15 * locks)
-            * np.interp(np.linspace(0, 1, m), [0, 0.4, 1], [0.5, 0.95, 1.15])[None, :, None]
-        )
+        # light passes through pale hair down to its roots
+        depth = 0.5 - 0.25 * min(1.0, float(np.mean(color)) / 0.4)
+        along = np.interp(np.linspace(0, 1, m), [0, 0.4, 1], [1 - depth, 0.95, 1.15])
+        tone = np.exp(contrast * (self.rng.normal(0, 0.15, (n, 1, 1)) + 0.15 * locks)) * along[None, :, None]
         albedo = np.repeat(np.clip(color * tone, 0, 1).astype(np.float32)[:, :, None], 2, 2).reshape(-1, 3)
         return strand_mesh(points, quads.reshape(-1, 3), class_id, albedo, tangent, labelled)
 

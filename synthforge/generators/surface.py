@@ -80,6 +80,10 @@ def _build(head: HeadModel) -> HeadSurface:
         if hollow in head.part_names:
             inner = head.faces[head.face_part == head.part_names.index(hollow)]
             fields["nostril"][np.unique(inner)] = 0.8 if hollow == "nostril" else 0.25
+    fields["caruncle"] = np.zeros(len(rest), np.float32)
+    for part, name in enumerate(head.part_names):
+        if name.endswith("caruncle"):
+            fields["caruncle"][np.unique(head.faces[head.face_part == part])] = 1.0
     return HeadSurface(
         skin=skin,
         fields=fields,
@@ -223,25 +227,10 @@ def _step(low: float, high: float, x: np.ndarray) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def polyline_distance(
-    points: Float[np.ndarray, "n 3"], line: Float[np.ndarray, "k 3"]
-) -> Float[np.ndarray, " n"]:
-    """Distance of points to a polyline."""
-    best = np.full(len(points), np.inf)
-    for a, b in zip(line[:-1], line[1:], strict=True):
-        t = np.clip((points - a) @ (b - a) / ((b - a) @ (b - a)), 0, 1)
-        best = np.minimum(best, ((points - a - t[:, None] * (b - a)) ** 2).sum(-1))
-    return np.sqrt(best)
-
-
 def region_fields(p: Float[np.ndarray, "v 3"]) -> dict[str, Float[np.ndarray, " v"]]:
-    """Region weights of canonical points given in millimetres; distances (`*_mm`) in millimetres."""
+    """Region weights of canonical points given in millimetres."""
     x, y, z = np.abs(p[:, 0]), p[:, 1], p[:, 2]
-    folded = np.stack([x, y, z], -1)
     front = _step(-10, 20, z)
-    nasolabial = np.array([[19.0, -12, 92], [25, -20, 90], [32.5, -29, 88], [36, -40, 85], [37, -50, 83]])
-    lid_crease = np.array([[18, 25, 82], [24, 30.5, 84], [31.5, 32.5, 84.5], [40, 31, 82], [47, 26, 76]])
-    bag = np.array([[19.0, 14, 84], [26, 10, 84], [34, 9, 82], [42, 12, 78]])
     cheek_line = np.interp(x, [26, 36, 55, 72], [-34, -40, -32, -10])  # upper border of the beard
     beard = _step(4, -4, y - cheek_line) * _step(-14, 2, z) * _step(-118, -104, y - 0.1 * (70 - z))
     upper_lip = _step(-23, -30, y) * _step(-50, -43, y) * _step(37, 25, x + 0.5 * (y + 40)) * _step(70, 80, z)
@@ -263,9 +252,6 @@ def region_fields(p: Float[np.ndarray, "v 3"]) -> dict[str, Float[np.ndarray, " 
         "moustache": upper_lip * philtrum,
         "goatee": np.maximum(chin * (1 - bare), 0.9 * ring * _step(-80, -70, y)),
         "beard": np.maximum(beard * (1 - bare) * _step(24, 30, np.hypot(x, y + 45)), chin * (1 - bare)),
-        "nasolabial_mm": polyline_distance(folded, nasolabial),
-        "crease_mm": polyline_distance(folded, lid_crease),
-        "bag_mm": polyline_distance(folded, bag),
         "nostril": _blob(p, (8.5, -20, 103), (4.2, 3.2, 5.0)),
         "hollow": 0.55 * _blob(p, (17.5, -13, 92), (2.6, 6.5, 7))  # beside the nose's wings
         + 0.35 * _blob(p, (0, -60, 99), (13, 3.5, 10))  # under the lower lip

@@ -15,10 +15,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from synthforge.errors import GeometryError
-from synthforge.generators.eyes import mouth_material
 from synthforge.generators.light import Lamp, Lighting
-from synthforge.generators.raster import Scene, samples_of
+from synthforge.generators.mouth import mouth_material
+from synthforge.generators.radiance import Scene
 from synthforge.generators.ribbons import Strands, strands_of
+from synthforge.generators.samples import samples_of
 from synthforge.generators.shade import Material, Samples, unit
 from synthforge.render.interpolate import vertex_normals
 from synthforge.scene.cameras import project, scaled
@@ -90,7 +91,8 @@ class _Traced(Scene):
     """Lids and lips throw their shadows by themselves."""
 
     def _mouth(self, samples: Samples, rng: np.random.Generator) -> Material:
-        return mouth_material(self.head, samples, np.zeros(len(samples.where), np.float32), lip_front=-1.0)
+        none, age = np.zeros(len(samples.where), np.float32), float(self.params.attributes.get("age", 35.0))
+        return mouth_material(self.head, samples, none, lip_front=-1.0, age=age)
 
     def _rim_shadow(self, kind: str, width: float, down: float) -> np.ndarray:
         return np.zeros(self.shape[0] * self.shape[1], np.float32)

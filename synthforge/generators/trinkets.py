@@ -1,6 +1,7 @@
 """Earrings, and headphones over the head."""
 
 import numpy as np
+from scipy.spatial import ConvexHull
 
 from synthforge.generators.color import hex_to_linear
 from synthforge.generators.drape import CENTRE, PosedHead, Reach, sheet, toward, worn_mesh
@@ -88,8 +89,8 @@ def put_on_headphones(posed: PosedHead, kind: str, rng: np.random.Generator) -> 
         return PutOn()
     shell, accent = (hex_to_linear(str(rng.choice(_PLASTIC))) for _ in range(2))
     ears = posed.on_skin(np.array(_EAR, float)) + [0, 0, 0.006]
-    bulk = {"afro": 0.022, "curly": 0.014, "bald": 0.001, "buzz": 0.003}.get(
-        str(posed.params.attributes.get("hair_style", "short")), 0.009
+    bulk = {"afro": 0.014, "curly": 0.009, "bald": 0.0, "buzz": 0.002}.get(
+        str(posed.params.attributes.get("hair_style", "short")), 0.004
     )
     size = rng.uniform(0.033, 0.038)
     out = []
@@ -114,16 +115,16 @@ def _cup(
         return sheet(posed, points[:, ::-side], color, "headwear", kind, closed=True)
 
     cushion = [
-        [0.030, 0.0],
-        [0.030, 0.80],
-        [0.026, 0.94],
-        [0.020, 1.0],
+        [0.025, 0.0],
+        [0.025, 0.80],
+        [0.022, 0.94],
+        [0.017, 1.0],
         [0.010, 1.0],
         [0.004, 0.94],
         [0.0, 0.8],
         [0.002, 0.6],
     ]
-    cover = [[0.047, 0.0], [0.047, 0.45], [0.0455, 0.66], [0.042, 0.78], [0.036, 0.85], [0.028, 0.86]]
+    cover = [[0.040, 0.0], [0.040, 0.45], [0.0385, 0.66], [0.035, 0.78], [0.030, 0.85], [0.023, 0.86]]
     return [turned(cushion, 0.35 * pad.mean() + np.zeros(3) + 0.01, "cloth"), turned(cover, shell, "solid")]
 
 
@@ -140,14 +141,14 @@ def _band(posed: PosedHead, ears: np.ndarray, bulk: float, color: np.ndarray) ->
         on = CENTRE + away * (reach.at(line) / np.linalg.norm(away, axis=1))[:, None]
         least.append(np.linalg.norm((on - middle)[:, :2], axis=1))
     least = np.max(least, 0) + bulk
-    wide = np.abs(ears[:, 0]).mean() + 0.016
+    wide = np.abs(ears[:, 0]).mean() + 0.010
     least[[0, -1]] = wide
-    least = np.maximum(least, 0.95 * wide)
-    r = least.copy()
-    for _ in range(200):
-        r[1:-1] = np.maximum(least[1:-1], 0.5 * (r[:-2] + r[2:]))
+    flat = np.append(least[:, None] * path[:, :2], [[0, -0.05]], 0)
+    edges = ConvexHull(flat).equations  # taut from cup to cup: straight but where it lies on the head
+    ahead = path[:, :2] @ edges[:, :2].T
+    r = np.where(ahead > 1e-9, -edges[:, 2] / np.maximum(ahead, 1e-9), np.inf).min(1)
     half = 0.008 + 0.006 * np.cos(t) ** 2
-    thick = 0.004 + 0.005 * np.cos(t) ** 2
+    thick = 0.004 + 0.003 * np.cos(t) ** 2
     section = np.array(
         [[0, -1], [0, 1], [0.35, 1.12], [0.75, 1.05], [1, 0.7], [1, -0.7], [0.75, -1.05], [0.35, -1.12]]
     )

@@ -98,3 +98,53 @@ def lattice_faces(rows: int, columns: int, closed: bool = False) -> Int[np.ndarr
     here, right = i * columns + j, i * columns + (j + 1) % columns
     below, across = here + columns, right + columns
     return np.stack([here, below, across, here, across, right], -1).reshape(-1, 3)
+
+
+def clip_triangles(
+    faces: Int[np.ndarray, "f 3"], height: Float[np.ndarray, " v"]
+) -> tuple[Int[np.ndarray, "m 3"], Int[np.ndarray, "k 2"], Float[np.ndarray, " k"]]:
+    """The part of triangles where `height` is negative, cut along its zero line.
+
+    Returns faces into k new vertices; new vertex i is `share[i]` of the way from old vertex
+    `edges[i, 0]` to `edges[i, 1]`, and stands on the zero line exactly where the share is positive.
+    """
+    below = height[faces] < 0
+    count = below.sum(1)
+    # turn each triangle so that its odd corner (one below or one above) comes first
+    odd = np.where(count == 1, below.argmax(1), np.where(count == 2, (~below).argmax(1), 0))
+    turned = np.take_along_axis(faces, (odd[:, None] + np.arange(3)) % 3, 1)
+    a, b, c = turned.T
+
+    def corner(i: np.ndarray) -> np.ndarray:
+        return np.stack([i, i], -1)
+
+    def cut(i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        return np.sort(np.stack([i, j], -1), -1)
+
+    whole, one, two = (count == k for k in (3, 1, 2))
+    triangles = [
+        np.stack([corner(a), corner(b), corner(c)], 1)[whole],
+        np.stack([corner(a), cut(a, b), cut(a, c)], 1)[one],
+        np.stack([cut(a, b), corner(b), corner(c)], 1)[two],
+        np.stack([cut(a, b), corner(c), cut(a, c)], 1)[two],
+    ]
+    first, second = np.concatenate(triangles).reshape(-1, 2).T
+    index, is_cut = np.empty(len(first), np.int64), first != second
+    used = np.zeros(len(height), bool)
+    used[first[~is_cut]] = True
+    kept = np.flatnonzero(used)
+    index[~is_cut] = (np.cumsum(used) - 1)[first[~is_cut]]
+    keys, at = np.unique(first[is_cut] * len(height) + second[is_cut], return_inverse=True)
+    index[is_cut] = at + len(kept)
+    edges = np.concatenate([np.stack([kept, kept], -1), np.stack(np.divmod(keys, len(height)), -1)])
+    low, high = height[edges[:, 0]], height[edges[:, 1]]
+    share = np.where(edges[:, 0] == edges[:, 1], 0.0, low / np.where(low == high, 1.0, low - high))
+    return index.reshape(-1, 3).astype(np.int32), edges, share
+
+
+def boundary_edges(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "e 2"]:
+    """Directed edges that only one triangle has."""
+    edges = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
+    keys = np.sort(edges, 1) @ [edges.max() + 1, 1]
+    _, index, count = np.unique(keys, return_index=True, return_counts=True)
+    return edges[index[count == 1]]

@@ -3,7 +3,8 @@
 In YAML a plain number or word is a constant; otherwise one key names the distribution:
 `{uniform: [-45, 45]}`, `{categorical: {day: 0.7, night: 0.3}}`,
 `{mixture: [{weight: 0.8, of: {normal: [0, 10]}}, {weight: 0.2, of: {uniform: [45, 90]}}]}`,
-`{given: {sex: {female: none, male: {categorical: {none: 0.6, full: 0.4}}}}}`.
+`{given: {sex: {female: none, male: {categorical: {none: 0.6, full: 0.4}}}}}`, and of a number, by the least
+of each band, `{given: {age: {0: 0.1, 50: {uniform: [0, 1]}}}}`.
 """
 
 import math
@@ -84,7 +85,7 @@ class Distribution:
                 return np.choose(which, [part.sample(rng, drawn, size) for part in parts])
             case _:
                 name, cases = self.args
-                return cases[drawn[name]].sample(rng, drawn, size)
+                return _case(cases, drawn[name]).sample(rng, drawn, size)
 
     @property
     def values(self) -> list[str] | None:
@@ -124,6 +125,13 @@ class Distribution:
                 return min(r[0] for r in ranges), max(r[1] for r in ranges)
             case _:
                 return -math.inf, math.inf
+
+
+def _case(cases: dict[str, Distribution], drawn: Value) -> Distribution:
+    """What stands under a word, or under the highest bound that a number reaches."""
+    if isinstance(drawn, str):
+        return cases[drawn]
+    return cases[max((k for k in cases if float(k) <= drawn), key=float, default=min(cases, key=float))]
 
 
 def _numbers(args: Any, where: str, form: str) -> tuple[float, ...]:

@@ -213,9 +213,22 @@ class SceneConfig:
         if missing := [v for v in values or () if v not in cases]:
             raise ConfigError(f"no case for {on} = {missing[0]!r}", where=f"attributes: {name}")
         if values is None:
-            raise ConfigError(f"given {on!r}, which is a number", where=f"attributes: {name}")
+            self._check_bands(name, on, list(cases))
         for case in cases.values():
             self._check_given(name, case, seen)
+
+
+    def _check_bands(self, name: str, on: str, cases: list[str]) -> None:
+        """The least of each band of a number must be one, and the lowest band must hold its least."""
+        where, least = f"attributes: {name}", self.attributes[on].range[0]
+        try:
+            bounds = [float(case) for case in cases]
+        except ValueError:
+            raise ConfigError(
+                f"given {on!r}, which is a number", where=where, fix="name each case by the least of its band"
+            ) from None
+        if not bounds or math.isfinite(least) and min(bounds) > least or not all(map(math.isfinite, bounds)):
+            raise ConfigError(f"no case for {on} = {least:g}", where=where, fix="begin the lowest band there")
 
 
 class SceneSampler:

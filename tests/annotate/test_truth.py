@@ -10,7 +10,7 @@ import trimesh
 from synthforge.annotate import annotate
 from synthforge.conventions import CLASS_ID
 from synthforge.errors import ConfigError
-from synthforge.generators.raster import samples_of
+from synthforge.generators.samples import samples_of
 from synthforge.scene.cameras import orbit_camera, project, scaled, unproject, world2cam
 from synthforge.types import Camera, Render
 from tests.annotate.scenes import TURN, head_vertices, label, pixel_grid, posed, share_equal, view

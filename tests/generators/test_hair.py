@@ -70,6 +70,26 @@ def _depth(worn, camera):
     return rasterize(project(worn.vertices, camera), worn.faces, *camera.size).depth
 
 
+def test_a_lock_that_covers_the_face_is_there_on_every_head():
+    for style in ("bald", "buzz", "locs"):
+        for headwear in ("none", "headscarf"):
+            x, y, z = grown(hair_style=style, headwear=headwear, occluder="hair")[-1].vertices.T
+            assert ((np.abs(x) < 0.05) & (y < 0.05) & (z > 0.05)).sum() > 100
+
+
+def test_a_parting_is_a_thin_line_and_hair_beside_it_does_not_stand_up():
+    """Heights over the ellipsoid, across the top of the head; the parting lies within 26 mm of the middle."""
+    for index in range(4):
+        strands = grown(index, hair_style="long")[1].vertices
+        x, y, z = strands.T
+        top = (np.abs(z) < 0.012) & (y > 0.06)
+        level = (np.linalg.norm(strands / RADII, axis=1) - 1) * RADII[1]
+        across = np.arange(-0.042, 0.043, 0.006)
+        ridge = np.array([level[top & (np.abs(x - at) < 0.006)].max(initial=0) for at in across])
+        assert ridge.min() > 0.001  # no bare stripe
+        assert np.abs(np.diff(ridge)).max() < 0.0065  # no step
+
+
 def test_bald_and_shaven_grow_nothing():
     assert grown(hair_style="bald", facial_hair="none") == []
 

@@ -1,5 +1,7 @@
 """Hair colour against the order of natural hair and of its pigments."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,6 +58,16 @@ def test_grey_hair_mixes_white_and_dark_strands():
 
     assert spread("grey") > 0.02
     assert spread("black") < 1e-6 and spread("white") < 1e-6
+
+
+def test_grey_hair_whitens_with_age():
+    def light(age):
+        return [hair_color(with_age(params("grey", i), age)) @ LUMINANCE for i in range(20)]
+
+    def with_age(p, age):
+        return replace(p, attributes=p.attributes | {"age": age})
+
+    assert np.all(np.diff([light(age) for age in (30.0, 50.0, 75.0)], axis=0) > 0)
 
 
 def test_dye_has_outgrown_its_roots():

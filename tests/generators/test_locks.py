@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthforge.generators.locks import coils, follow
+from synthforge.generators.locks import coils, follow, ropes
 
 
 def straight(direction, points=8):
@@ -36,6 +36,20 @@ def test_strands_take_the_guide_of_their_own_key():
     roots = np.zeros((2, 3))
     right, left = follow(guides, keys, keys * 0.99, roots, np.ones(2), 0.0, 4)
     assert right[-1, 0] > 0.099 and left[-1, 0] < -0.099
+
+
+def test_ropes_are_round_and_follow_their_guides():
+    guides = np.stack([straight([0, -0.3, 0], 21), straight([0.2, -0.1, 0.1], 21)])
+    radius = np.array([0.004, 0.006])
+    paths, out = ropes(guides, radius, 7, np.random.default_rng(4))
+    paths, out = paths.reshape(2, 7, 21, 3), out.reshape(2, 7, 21, 3)
+    away = paths - guides[:, None]
+    thick = np.linalg.norm(away, axis=-1)
+    assert np.allclose(thick.max(2), radius[:, None])
+    assert (thick[..., [0, -1]] < 0.6 * radius[:, None, None]).all()
+    assert np.allclose(away, thick[..., None] * out)
+    along = guides[:, -1] - guides[:, 0]
+    assert np.abs((out * along[:, None, None]).sum(-1)).max() < 1e-9
 
 
 def test_coils_have_their_radius_and_number_of_turns():

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthforge.conventions import CLASS_ID
-from synthforge.generators.clothes import boundary_edges, clip_triangles, dress
+from synthforge.generators.clothes import dress
 from synthforge.generators.contact import contact_open
 from synthforge.generators.drape import PosedHead
 from synthforge.generators.fabric import PATTERNS, Pattern
 from synthforge.generators.glasses import spectacles
-from synthforge.generators.worn import append_worn
+from synthforge.generators.worn import append_worn, boundary_edges, clip_triangles
 from synthforge.heads import load_head
 from tests.annotate.scenes import posed, view
 

@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from synthforge.annotate import annotate
 from synthforge.conventions import CLASS_ID
 from synthforge.errors import AssetError
+from synthforge.generators import clothes
 from synthforge.generators.attributes import ATTRIBUTES
 from synthforge.generators.drape import (
     CENTRE,
@@ -29,6 +30,7 @@ from synthforge.generators.facewear import put_on_mask
 from synthforge.generators.hair import grow_hair
 from synthforge.generators.headwear import put_on_hat
 from synthforge.generators.light import Lamp, lamp_shadow
+from synthforge.generators.occluders import occlude
 from synthforge.generators.raster import RasterGenerator
 from synthforge.generators.trinkets import hang_earrings, put_on_headphones
 from synthforge.generators.worn import append_worn
@@ -94,6 +96,36 @@ def test_no_skin_comes_through(named_head, kind):
         assert covered.sum() > 100
         through = np.linalg.norm(skin - middle, axis=1)[covered] - reach[covered]
         assert through.max() < A_HAIR, (seed, through.max(), skin[covered][through.argmax()])
+
+
+@pytest.mark.parametrize("garment", ["shirt", "roll_neck", "hoodie"])
+def test_no_neck_comes_through_a_collar(garment, monkeypatch):
+    monkeypatch.setattr(clothes, "GARMENTS", {garment: 1.0})
+    head = load_head("anthro")
+    for seed, turn, shape in ((0, None, 0.0), (1, TURN, 0.5), (2, {"neck": (-0.2, -0.4, 0.1)}, -0.5)):
+        on = worn_on(head, turn, shape)
+        sheet, collar, *_ = clothes.dress(on, "none", np.random.default_rng(seed))
+        middle = np.array([0.0, -0.105, -0.020]) + on.shift
+        outside = np.unique(head.faces[outer_faces(head, ears=False)])
+        _, y, z = head.canonical[outside].T
+        skin = on.world[outside[y + 1.2 * np.maximum(z, 0) < -0.065]].astype(float)  # not the chin
+        skin = skin[np.abs(skin[:, 1] - middle[1]) < 0.04]
+        reach = furthest(collar.vertices, collar.faces, middle, skin)
+        behind = reach > 0
+        assert behind.sum() > 50
+        assert (np.linalg.norm(skin - middle, axis=1)[behind] - reach[behind]).max() < A_HAIR
+
+
+def test_no_shirt_comes_through_a_jacket(monkeypatch):
+    monkeypatch.setattr(clothes, "GARMENTS", {"jacket": 1.0})
+    head, chest = load_head("anthro"), np.array([0.0, -0.20, -0.025])
+    for seed, shape in ((0, 0.0), (1, 0.5), (2, -0.5)):
+        outer, _, inner, _ = clothes.dress(worn_on(head, None, shape), "none", np.random.default_rng(seed))
+        aside = (inner.vertices[:, 1] > -0.35) & (np.abs(inner.vertices[:, 0]) > 0.03)  # of the turned-in hem
+        points = inner.vertices[aside].astype(float)
+        reach = furthest(outer.vertices, outer.faces, chest, points)
+        assert (reach > 0).mean() > 0.4
+        assert (np.linalg.norm(points - chest, axis=1) < reach)[reach > 0].all()
 
 
 @pytest.mark.parametrize("kind, style", [("cap", "short"), ("beanie", "afro"), ("brim", "long")])
@@ -165,6 +197,46 @@ def test_mask_hides_mouth_and_nose_and_not_the_eyes(kind):
         frame = labelled(head, params, on.world, put_on(on, kind, 5).meshes)
         assert (frame.landmarks_visible[30:36] == 1).all() and (frame.landmarks_visible[48:] == 1).all()
         assert (frame.landmarks_visible[36:48] == 2).all() and frame.landmarks_visible[8] == 1
+
+
+@pytest.mark.parametrize("kind", [*HATS, *MASKS, "over_ear", "hand", "cup", "phone"])
+def test_landmarks_behind_what_is_worn_are_occluded_and_no_others(kind):
+    """By an outside ray caster: lines of sight to a landmark and to places two pixels around it."""
+    head = load_head("anthro")
+    on, hidden = worn_on(head, TURN), 0
+    for azimuth in (-0.5, 0.6):
+        params = replace(on.params, camera=view(192, azimuth), attributes={"occluder": kind})
+        if kind in HATS + MASKS:
+            meshes = put_on(on, kind, 2).meshes
+        elif kind == "over_ear":
+            meshes = put_on_headphones(on, kind, np.random.default_rng(2)).meshes
+        else:
+            meshes = occlude(head, params, on.world, np.random.default_rng(2))
+        bare = labelled(head, params, on.world, []).landmarks_visible
+        worn = labelled(head, params, on.world, meshes).landmarks_visible
+        before = lines_cut(meshes, params.camera, head.landmarks(on.world))
+        behind, clear = before.all(1) & (bare > 0), ~before.any(1)
+        assert (worn[behind] == 1).all() and np.array_equal(worn[clear], bare[clear])
+        hidden += (behind & (bare == 2)).sum()
+    assert kind in ("beanie", "over_ear") or hidden >= 3
+
+
+def lines_cut(meshes, camera, points: np.ndarray) -> np.ndarray:
+    """Whether meshes come between the camera and each of 9 places 2 pixels around points, n 9."""
+    eye, right, down = camera.cam2world[:3, 3], camera.cam2world[:3, 0], camera.cam2world[:3, 1]
+    pixel = np.linalg.norm(points - eye, axis=1)[:, None, None] / camera.intrinsics[0, 0]
+    steps = np.array([[i, j] for i in (-2, 0, 2) for j in (-2, 0, 2)]) @ np.stack([right, down])
+    away = (points[:, None] + pixel * steps - eye).reshape(-1, 3)
+    far = np.linalg.norm(away, axis=1)
+    mesh = trimesh.Trimesh(
+        np.concatenate([m.vertices for m in meshes]),
+        np.concatenate([m.faces + sum(len(w.vertices) for w in meshes[:i]) for i, m in enumerate(meshes)]),
+        process=False,
+    )
+    hits, ray, _ = mesh.ray.intersects_location(np.tile(eye, (len(away), 1)), away, multiple_hits=True)
+    cut = np.zeros(len(away), bool)
+    cut[ray[np.linalg.norm(hits - eye, axis=1) < far[ray] - 0.001]] = True
+    return cut.reshape(len(points), 9)
 
 
 def test_brim_shades_the_eyes():

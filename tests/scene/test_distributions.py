@@ -44,6 +44,15 @@ def test_given_depends_on_what_was_drawn():
 
 
 @settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(0, 90), min_size=1, max_size=5, unique=True), st.floats(0, 100))
+def test_given_a_number_takes_the_band_it_lies_in(bounds, age):
+    d = read({"given": {"age": {bound: float(bound) for bound in bounds}}})
+    want = max((b for b in bounds if b <= age), default=min(bounds))
+    assert d.sample(np.random.default_rng(0), {"age": age}) == want
+    assert read(d.to_plain()) == d
+
+
+@settings(deadline=None, max_examples=60)
 @given(st.floats(-50, 50), st.floats(0.01, 30), st.floats(-40, 40), st.floats(0, 40), st.integers(0, 99))
 def test_truncated_normal_stays_inside(mean, std, low, width, seed):
     try:

@@ -96,6 +96,22 @@ def test_table_of_variance(name):
             assert stats.binomtest(found[thing], N, percent / 100).pvalue > 1e-3, (thing, found[thing] / N)
 
 
+@pytest.mark.parametrize("name", ["default", "datagen"])
+def test_the_old_are_grey_and_the_young_are_not(name):
+    every = drawn(name)[0]
+
+    def share(low: float, high: float, attribute: str, words: tuple[str, ...], who: list) -> float:
+        return float(np.mean([a[attribute] in words for a in who if low <= a["age"] < high]))
+
+    men = [a for a in every if a["sex"] == "male"]
+    for attribute, words, who in (("hair_color", ("grey", "white"), every),
+                                  ("hair_style", ("receding", "bald"), men)):  # fmt: skip
+        young, middle, old = (share(*ages, attribute, words, who) for ages in ((0, 35), (35, 50), (50, 99)))
+        assert young < middle < old and young < 0.08 and old > 0.2
+    assert share(0, 35, "hair_color", ("grey", "white"), every) == 0 < share(65, 99, "hair_color",
+                                                                           ("white",), every)  # fmt: skip
+
+
 def test_yaw_is_a_truncated_gaussian():
     yaw = azimuths("datagen")
     spread = 30.634
