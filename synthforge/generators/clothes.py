@@ -40,7 +40,9 @@ _TRUNK = np.array([
 _PROFILE = PchipInterpolator(-_TRUNK[:, 0], _TRUNK[:, 1:])
 _ROWS, _COLUMNS = 44, 128
 _VALLEY = 0.30  # share of light lost per unit of depth between folds
+_OFF, _FADE = 0.003, 0.05  # m: of cloth off skin; in which it comes down to the trunk below the skin's end
 _NECK_MIDDLE = np.array([0.0, -0.105, -0.020])  # whence collars stand off the neck
+_DOWN = np.diag([1.0, -1, -1])  # pole of its map: a neck's root is near it, even coarse triangles are small
 _TURN = np.linspace(-np.pi, np.pi, _COLUMNS, endpoint=False)
 _AZIMUTH = _TURN - 0.45 * np.sin(_TURN)  # closer in front, where they are seen
 
@@ -129,7 +131,7 @@ class _Body:
     @cached_property
     def neck(self) -> Reach:
         """Skin as seen from inside the neck."""
-        return Reach.of(self.points, self.faces, _NECK_MIDDLE).grown()
+        return Reach.of(self.points, self.faces, _NECK_MIDDLE, _DOWN).grown()
 
     def clear(self, points: Float[np.ndarray, "n m 3"], gap: Float[np.ndarray, "n 1"]) -> np.ndarray:
         """Rows of points moved away from the neck's middle until they stand `gap` (m) off the skin."""
@@ -185,11 +187,12 @@ class _Garment:
         away = points - _CHEST
         r = np.linalg.norm(away, axis=-1)
         least = self.body.skin.at(points.reshape(-1, 3)).reshape(r.shape)
-        skin = np.where(least > 0, least + self.lift, -1.0)
+        skin = _skirt(least, r, drop) + self.lift
         free = np.clip(drop / self.cut.hug, 0, 1) ** 1.3 if self.cut.hug else np.ones(r.shape)
+        free = np.maximum(free, np.clip((np.abs(points[..., 0]) - 0.065) / 0.025, 0, 1))  # a high shoulder
         free = free * free * (3 - 2 * free)
         fold = self.slack * np.clip(drop / 0.05, 0, 1) * self.crumple(points)
-        out = np.maximum(np.maximum(r + self.lift, skin + 0.003) + fold, skin + 0.0015)
+        out = np.maximum(np.maximum(r + self.lift, skin + _OFF) + fold, skin + 0.0015)
         hung = _CHEST + away * (out / r)[..., None]
         if not self.cut.hug:
             return hung
@@ -275,6 +278,18 @@ class _Garment:
         points[..., 0] = across
         points[..., 2] += np.array([-0.0005, 0.0022, 0.0025, 0.0022, -0.0005])
         return replace(_cloth(points, color, pattern), open=self.light(points, drop).ravel())
+
+
+def _skirt(least: np.ndarray, r: np.ndarray, drop: np.ndarray) -> np.ndarray:
+    """Radius (m) of skin `least`, going on where it ends (0) as if the body did.
+
+    As far as the lowest skin of a column stands proud of the trunk's radius `r`, less and less does what is
+    below, by its further `drop` (m): no step where a head's own shoulders end.
+    """
+    low = len(least) - 1 - (least > 0)[::-1].argmax(0)[None]
+    proud, end = (np.take_along_axis(v, low, 0) for v in (least - r + _OFF, drop))
+    fade = np.exp(-(((drop - end) / _FADE) ** 2))
+    return np.where(least > 0, least, r - _OFF + np.maximum(proud, 0) * fade)
 
 
 def _lifted(points: np.ndarray, by: np.ndarray) -> np.ndarray:

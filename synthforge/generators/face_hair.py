@@ -214,4 +214,6 @@ class _Face(Grower):
         color = self.look.hair * 0.9
         if not seen:  # among the roots that the skin is painted with
             color = self._thinned(color, 0.25 + 0.60 * (1 - hair / width)) * 0.62
-        return self.ribbons(paths, np.full(len(paths), width), color, CLASS_ID[name], labelled=seen)
+        even = 1 - 0.6 * min(1.0, float(np.mean(color)) / 0.3)  # pale hairs shine through each other
+        width = np.full(len(paths), width)
+        return self.ribbons(paths, width, color, CLASS_ID[name], labelled=seen, contrast=even)

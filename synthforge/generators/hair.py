@@ -121,9 +121,7 @@ class _Scalp(Grower):
         height = style_height(self.head.canonical.astype(np.float64), style)
         border = (0.030, 0.06) if style.recess else (0.012, 0.25) if long else (0.020, 0.10)
         density = np.clip(height / border[0] + border[1], 0, 1)  # thin along the border
-        if style.gather:  # sideburns stay too short to reach the tie
-            x, y, z = (self.head.canonical - CENTRE).T
-            density[(np.abs(x) > 0.04) & (z > -0.005) & (y < -0.010)] = 0
+        density *= height > 0 if style.gather else 1.0
         # nothing falls over a parting, and all of a fringe is seen
         density *= 1 + 1.5 * parted(style, self.head.canonical, part, 0.018)
         density *= 1 + (style.fringe > 0) * fringe_share(self.head.canonical)
@@ -137,7 +135,8 @@ class _Scalp(Grower):
             guides = self._guides(style, self.to_head(at), normal @ self.turn, canonical, length, part)
         else:
             guides = to_ties(self.to_head(at), ties, 12)
-            guides[:, 1:] = self._off_skull(guides[:, 1:], rng.uniform(0.0015, 0.007, (len(at), 1)))
+            rise = np.minimum(1, np.arange(1, 12) / 4)  # flat on the skin at the hairline
+            guides[:, 1:] = self._off_skull(guides[:, 1:], rise * rng.uniform(0.0015, 0.007, (len(at), 1)))
         if style.curl and style.clump >= 0.5:  # whole locks coil, or single strands
             guides = self._curled(style, guides, length)
 

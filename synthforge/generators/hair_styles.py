@@ -138,6 +138,9 @@ def style_height(canonical: Float[np.ndarray, "n 3"], style: Style) -> Float[np.
     """Metres above the border of a style: cropped hair is shaved at the nape, behind the ears."""
     height = scalp_height(canonical, style.recess)
     nape = np.clip((-0.025 - canonical[:, 2]) / 0.03, 0, 1) * (0.0 if style.top > LONG else 0.024)
+    if style.gather:  # sideburns stay too short to reach the tie
+        x, y, z = (canonical - CENTRE).T
+        height = np.where((np.abs(x) > 0.04) & (z > -0.005), np.minimum(height, y + 0.010), height)
     return height - nape
 
 

@@ -228,7 +228,8 @@ class TracedScene:
             path = Path(folder) / "fibres.txt"
             form = "\n".join(line * count for count in counts.tolist())
             path.write_text(form % tuple(points.ravel().tolist()), encoding="ascii")
-            return self.mi.load_dict({"type": "bsplinecurve", "filename": str(path), "bsdf": look})
+            # Straight pieces: Mitsuba 3.9's B-splines end the process on rare rays.
+            return self.mi.load_dict({"type": "linearcurve", "filename": str(path), "bsdf": look})
 
 
 def _diffuse(color: np.ndarray) -> dict:
@@ -242,10 +243,7 @@ def _dull(layer: Layer) -> dict:
 def fibre_points(
     strands: Strands, chosen: Int[np.ndarray, " c"]
 ) -> tuple[Float[np.ndarray, "n 4"], Int[np.ndarray, " k"]]:
-    """Control points (m) and radii of the fibres that fill the chosen ribbons side by side; their counts.
-
-    First and last point are extrapolated, as cubic B-splines need to reach the ends.
-    """
+    """Control points (m) and radii of the fibres that fill the chosen ribbons side by side; their counts."""
     count = np.diff(strands.starts)[chosen]
     within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
     at = np.repeat(strands.starts[:-1][chosen], count) + within
@@ -255,16 +253,7 @@ def fibre_points(
     points = middle + offsets[:, None, None] * side  # n fibres, all points, 3
     radius = np.broadcast_to(np.linalg.norm(side, axis=1)[None, :, None] / n, (*points.shape[:2], 1))
     packed = np.concatenate([points, radius], -1)
-    first, last = np.flatnonzero(within == 0), np.flatnonzero(np.append(within[1:], 0) == 0)
-    where = np.sort(np.concatenate([np.arange(len(at)), first, last]))
-    is_first = np.zeros(len(where), bool)
-    is_first[np.searchsorted(where, first)] = True
-    is_last = np.zeros(len(where), bool)
-    is_last[np.searchsorted(where, last, side="right") - 1] = True
-    out = packed[:, where]
-    out[:, is_first, :3] += packed[:, first, :3] - packed[:, first + 1, :3]
-    out[:, is_last, :3] += packed[:, last, :3] - packed[:, last - 1, :3]
-    return out.reshape(-1, 4), np.tile(count + 2, n)
+    return packed.reshape(-1, 4), np.tile(count, n)
 
 
 def environment_map(lighting: Lighting) -> Float[np.ndarray, "r c 3"]:

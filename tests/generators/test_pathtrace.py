@@ -106,7 +106,7 @@ def test_rays_meet_the_surface_at_the_rasterizers_depth(bare):
         met = world.ray_intersect(ray)
         depth.append(to_camera(np.array(met.p), camera)[2] if met.is_valid() else np.inf)
     close = np.abs(np.array(depth) - samples.fragments.depth[0]) < 1e-4
-    assert close.mean() > 0.995  # all but centres on an edge
+    assert close.mean() > 0.99  # all but centres on an edge, or beside a brow hair
 
 
 def plate(lighting: Lighting, spp: int = 256) -> np.ndarray:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthforge.conventions import CLASS_ID
-from synthforge.generators.clothes import dress
+from synthforge.generators.clothes import _skirt, dress
 from synthforge.generators.contact import contact_open
 from synthforge.generators.drape import PosedHead
 from synthforge.generators.fabric import PATTERNS, Pattern
@@ -25,6 +25,21 @@ def head():
 def area(points: np.ndarray, faces: np.ndarray) -> float:
     a, b, c = (points[faces[:, k]] for k in range(3))
     return 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()
+
+
+@settings(deadline=None)
+@given(height=st.floats(-0.03, 0.03), end=st.integers(0, 38))
+def test_cloth_comes_down_without_a_step_where_the_skin_ends(height, end):
+    drop, trunk = np.linspace(0, 0.4, 81)[:, None], np.full((81, 2), 0.25)
+    least = np.where(np.arange(81)[:, None] <= end, trunk + height, 0) * [1, 0]  # none in the second column
+    off, (skin, bare) = 0.003, _skirt(least, trunk, drop).T
+    assert np.allclose(skin[: end + 1], 0.25 + height)
+    below = skin[end + 1 :] + off - 0.25
+    assert (np.diff(below) <= 0).all() and (below > -1e-12).all()
+    assert np.allclose(below[-1], 0, atol=1e-5)
+    # a Gaussian of width 50 mm falls at most sqrt(2 / e) of its height per width: here per row of 5 mm
+    assert np.abs(np.diff(below, prepend=max(height + off, 0))).max() <= 0.0858 * max(height + off, 0) + 1e-12
+    assert np.allclose(bare + off, 0.25)
 
 
 def test_clipped_grid_has_the_area_under_the_line():
