@@ -119,7 +119,8 @@ class Grower:
         quads = np.stack([strand, strand + 1, strand + 3, strand, strand + 3, strand + 2], -1)
         locks = smooth_noise(self.to_head(paths[:, 0]) / 0.006, self.rng)[:, :1, None]
         # light passes through pale hair down to its roots
-        depth = 0.5 - 0.25 * min(1.0, float(np.mean(color)) / 0.4)
+        pale = float(np.mean(color)) if np.size(color) else 0.0
+        depth = 0.5 - 0.25 * min(1.0, pale / 0.4)
         along = np.interp(np.linspace(0, 1, m), [0, 0.4, 1], [1 - depth, 0.95, 1.15])
         tone = np.exp(contrast * (self.rng.normal(0, 0.15, (n, 1, 1)) + 0.15 * locks)) * along[None, :, None]
         albedo = np.repeat(np.clip(color * tone, 0, 1).astype(np.float32)[:, :, None], 2, 2).reshape(-1, 3)
