@@ -37,6 +37,7 @@ from synthforge.types import SceneParams
 _NECK = -0.145  # m below the middle of the braincase: from here down the body is what hair meets
 _SKIN = {"skin_tone": 4.0, "skin_hue": 0.0}  # attributes, and what they are without
 _EVERY = 5  # one in so many vertices of the body is enough for hair to fall on
+_RIM = 0.02  # m, so far aside of the nearest point of the body means beyond its rim
 _FINE = 0.0007  # m per pixel at which strands are drawn at their own width
 
 
@@ -385,14 +386,16 @@ class _Scalp(Grower):
         return q * np.where(free, 1, wanted / np.maximum(r.reshape(least.shape), 1e-6))[..., None]
 
     def _off_body(self, q: np.ndarray, offset: np.ndarray | float) -> np.ndarray:
-        """Pushed off the nearest point of neck, shoulders or clothes where nearer than `offset`."""
+        """Pushed off the nearest point of neck, shoulders or clothes where nearer than `offset`; beyond the
+        rim of a bust there is nothing to be pushed off."""
         low = np.flatnonzero(q[:, 1] < -0.10)
         if not len(low):
             return q
         tree, points, normals, thick = self.body
-        _, at = tree.query(q[low])
+        near, at = tree.query(q[low])
         far = ((q[low] - points[at]) * normals[at]).sum(1)
         inside = np.clip(np.broadcast_to(offset, len(q))[low] + thick[at] - far, 0, 0.06)
+        inside[near**2 - far**2 > _RIM**2] = 0
         q = q.copy()
         q[low] += inside[:, None] * normals[at]
         return q

@@ -10,6 +10,7 @@ from synthforge.generators.hair_styles import LONG, STYLES, scalp_height
 from synthforge.render.rasterize import rasterize
 from synthforge.scene.cameras import orbit_camera, project
 from synthforge.types import SceneParams
+from tests.helpers.heads import posed
 from tests.helpers.tiny_head import RADII, tiny_head
 
 CAMERA = orbit_camera(0.3, 0.1, 0.0, 1.2, 0.3, np.zeros(3), (64, 64))
@@ -42,6 +43,18 @@ def test_long_hair_leaves_the_face_free(style):
     assert np.mean((np.abs(x) < 0.03) & (y < 0.03) & (z > 0.05)) < 1e-3
     if not STYLES[style].gather and style != "bob":
         assert y.min() < -0.12
+
+
+def test_long_hair_hangs_instead_of_standing_off_beyond_the_shoulders(any_head):
+    """Where a bust ends there is nothing that would push hair aside."""
+    zeros = [np.zeros(n, np.float32) for n in (any_head.n_shape, any_head.n_expression)]
+    pose = np.zeros((any_head.n_joints, 3), np.float32)
+    params = SceneParams(3, 0, *zeros, pose, CAMERA, {"hair_style": "long"})
+    vertices = posed(any_head).astype(np.float32)
+    hair = np.concatenate([w.vertices for w in grow_hair(any_head, params, vertices)])
+    beside = np.abs(hair[:, 0] - vertices[:, 0].mean())
+    ear = np.abs(vertices[any_head.canonical[:, 1] > -0.05, 0] - vertices[:, 0].mean()).max()
+    assert np.quantile(beside, 0.99) < ear + 0.075, (np.quantile(beside, 0.99), ear)
 
 
 def test_a_loose_lock_hangs_before_the_face_and_outside_it():
