@@ -74,7 +74,8 @@ class RasterGenerator:
             return sample_rng(params.seed, params.index, stream)
 
         surface = head_surface(head)
-        worn = sorted(_put_on(head, surface, params, vertices), key=lambda w: not w.labelled)
+        worn, lenses = _put_on(head, surface, params, vertices)
+        worn = sorted(worn, key=lambda w: not w.labelled)
         mesh = append_worn(head.mesh(vertices), worn)
         light = str(attributes.get("light", "day"))
         if self._environments:
@@ -96,7 +97,6 @@ class RasterGenerator:
             behind = procedural_background(str(attributes.get("background", "room")), light, size, choose)
         image = seen[..., :3] + (1 - seen[..., 3:]) * behind
         labelled = labelled_mesh(mesh, worn)
-        lenses = spectacles(head, vertices, str(attributes.get("eyeglasses", "none")), rng("eyeglasses"))[1]
         if lenses is not None:
             image = self._seen_through(image, lenses, scene)
             labelled = append_worn(labelled, [lenses.worn]) if lenses.dark else labelled
@@ -126,8 +126,8 @@ class RasterGenerator:
 
 def _put_on(
     head: HeadModel, surface: HeadSurface, params: SceneParams, vertices: np.ndarray
-) -> list[WornMesh]:
-    """All that is worn, from the skin outwards; hair is grown last, under hats and masks."""
+) -> tuple[list[WornMesh], Lenses | None]:
+    """All that is worn, from the skin outwards, and the lenses; hair is grown last, under hats and masks."""
 
     def rng(stream: str) -> np.random.Generator:
         return sample_rng(params.seed, params.index, stream)
@@ -142,17 +142,18 @@ def _put_on(
     mask = put_on_mask(posed, word("facewear"), word("facial_hair"), rng("facewear"))
     over = replace(posed, under=[*shirt, *hat.meshes])
     phones = put_on_headphones(over, word("headphones"), rng("headphones"))
+    frames, lenses = spectacles(head, vertices, word("eyeglasses"), rng("eyeglasses"))
     on = [
         *shirt,
         *hat.meshes,
         *mask.meshes,
         *hang_earrings(posed, word("earrings"), rng("earrings")),
         *phones.meshes,
-        *spectacles(head, vertices, word("eyeglasses"), rng("eyeglasses"))[0],
+        *frames,
     ]
     return [
         *on,
         *occlude(head, params, vertices, rng("occluder"), on),
         *grow_face_hair(head, surface, params, vertices, [*hat.covers, *mask.covers]),
         *grow_hair(head, params, vertices, [*hat.covers, *mask.covers, *phones.covers], shirt),
-    ]
+    ], lenses

@@ -15,8 +15,6 @@ from synthforge.errors import GeometryError
 from synthforge.heads.base import surface_points
 from synthforge.heads.surface import nearest_on_surface, project_along_z
 
-Where = tuple[Int[np.ndarray, "*n"], Float[np.ndarray, "*n 3"]]  # face, barycentric
-
 LOOP_NAMES = (
     "lid_margin_left", "lid_margin_right", "lip_upper_border", "lip_lower_border", "stomion_upper",
     "stomion_lower",

@@ -19,8 +19,6 @@ from synthforge.errors import AssetError
 from synthforge.models.label_nets import LabelConfig, LabelTuned
 from synthforge.models.multitask import ModelConfig, MultiTaskNet
 
-SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "small.safetensors"
-
 
 @dataclass(frozen=True)
 class StoredModel:
@@ -107,8 +105,7 @@ def load_model(folder: Path, device: str = "cpu") -> StoredModel:
     """Read a run's model, ready to predict.
 
     Args:
-        folder: of the run, or its safetensors file, whose card lies beside it under the same name
-            (`SHIPPED` is one).
+        folder: of the run, or its safetensors file, whose card lies beside it under the same name.
     Raises:
         AssetError: no model there, or its weights do not fit its card.
     """
