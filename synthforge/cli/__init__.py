@@ -17,6 +17,7 @@ COMMANDS = {
     "train-multitask": ("train", "Train the multi-task network on synthetic data (stage I)."),
     "label-finetune": ("train", "Adapt a frozen network to a real benchmark's labels (stage II)."),
     "evaluate": ("evaluate", "Score a model on annotated images."),
+    "gaps": ("gaps", "Compare photographs with synthetic faces and a model's answers."),
     "study": ("study", "Run an experiment: methods by amounts of photographs by seeds."),
     "predict": ("predict", "Run a model on your own pictures and videos."),
     "export-model": ("export_model", "Write a model as safetensors or ONNX, with its card."),

@@ -21,7 +21,8 @@ import click
     help="shards, 300w, lapa, lapa-d, celebamask, celebamask-farl, celebamask-datagen16, helen, wflw, "
     "facesynthetics, or a custom layout's YAML.",
 )
-@click.option("--model", required=True, type=click.Path(path_type=Path), help="Folder of a training run.")
+@click.option("--model", type=click.Path(path_type=Path), default="shipped", show_default=True,
+              help="Folder of a training run.")  # fmt: skip
 @click.option("--split", type=click.Choice(["train", "val", "test", "all"]), default="all", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Default: MODEL/eval/LAYOUT[-synthforge].")
 @click.option(
@@ -57,12 +58,13 @@ def evaluate(
     from synthforge.datasets.open import open_source
     from synthforge.evaluation.evaluate import evaluate as run
     from synthforge.evaluation.summary import EvaluateConfig
-    from synthforge.models.store import load_model
+    from synthforge.models.store import SHIPPED, load_model
 
     config = EvaluateConfig(**how)
     stored, source = load_model(model), open_source(layout, folders, split)
     variant = "" if config.protocol == "standard" else f"-{config.protocol}"
-    out = out or model / "eval" / f"{source.name}{variant}"
+    home = Path("runs/shipped") if str(model) == SHIPPED else model
+    out = out or home / "eval" / f"{source.name}{variant}"
     run(stored, source, out, flip, panels, lambda it: tqdm(it, unit="image"), config)
     click.echo((out / "summary.md").read_text(encoding="utf-8"))
     names = ", ".join(sorted(p.name for p in out.iterdir()))

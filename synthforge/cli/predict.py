@@ -9,8 +9,9 @@ import click
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--model",
-    required=True,
-    type=click.Path(exists=True, path_type=Path),
+    default="shipped",
+    show_default=True,
+    type=click.Path(path_type=Path),
     help="Run folder, or its model file.",
 )
 @click.option(

@@ -56,7 +56,8 @@ def train_multitask(
 @click.option(
     "--data", "folders", multiple=True, required=True, type=_FOLDER, help="Photographs; may be repeated."
 )
-@click.option("--backbone", type=click.Path(path_type=Path), help="Folder of a stage I run.")
+@click.option("--backbone", type=click.Path(path_type=Path), default="shipped", show_default=True,
+              help="Folder of a stage I run; scratch and mix take the network's size from it.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of this run.  [runs/TARGET-METHOD]")
 @click.option("--method", type=_METHODS, default="lf", show_default=True)
 @click.option("--features/--no-features", default=True, show_default=True, help="Features for label nets.")
@@ -86,7 +87,7 @@ def train_multitask(
 def label_finetune(
     target: str,
     folders: tuple[Path, ...],
-    backbone: Path | None,
+    backbone: Path,
     out: Path | None,
     method: str,
     features: bool,

@@ -5,6 +5,8 @@ of the first pixel). A negative determinant mirrors; then left and right change 
 classes.
 """
 
+from collections.abc import Mapping
+
 import cv2
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
@@ -148,14 +150,19 @@ def warp_image(
     return warp(image, half, (w, h), flags=interpolation, borderMode=border, borderValue=fills)
 
 
+def shrinking(matrix: Map, size: int | tuple[int, int]) -> float:
+    """Pixels of the image along one pixel of the crop, at the crop's centre."""
+    h, w = (size, size) if isinstance(size, int) else size
+    centre = warp_points(np.array([[w / 2, h / 2]]), invert(matrix))
+    return 1 / np.sqrt(abs(np.linalg.det(jacobian(matrix, centre)[0])))
+
+
 def warp_rgb(
     image: UInt8[np.ndarray, "h w 3"], matrix: Map, size: int | tuple[int, int], replicate: bool = False
 ) -> UInt8[np.ndarray, "y x 3"]:
     """Bilinear, after an area average where the map shrinks the image (at the crop's centre) by more than
     1.5."""
-    h, w = (size, size) if isinstance(size, int) else size
-    centre = warp_points(np.array([[w / 2, h / 2]]), invert(matrix))
-    shrink = 1 / np.sqrt(abs(np.linalg.det(jacobian(matrix, centre)[0])))
+    shrink = shrinking(matrix, size)
     if shrink > 1.5:
         h, w = image.shape[:2]
         small = max(1, round(w / shrink)), max(1, round(h / shrink))
@@ -175,6 +182,36 @@ def warp_ids(
     """Nearest class id; `outside` beyond the image; paired classes swapped where the map mirrors."""
     warped = warp_image(ids, matrix, size, cv2.INTER_NEAREST, fill=outside)
     return flip[warped] if flip is not None and is_mirror(matrix) else warped
+
+
+def warp_coverage(
+    under: UInt8[np.ndarray, "h w"],
+    layers: Mapping[int, UInt8[np.ndarray, "h w"]],
+    n_classes: int,
+    matrix: Map,
+    size: int,
+    flip: UInt8[np.ndarray, " 256"] | None = None,
+) -> UInt8[np.ndarray, "c y x"]:
+    """Share of each pixel of the crop that each class covers, 255 being all of it.
+
+    What the layers leave of a pixel of the image is of the class `under`. Shares are those of a grid of
+    bilinear samples, as fine as the image; pixels beyond the image, or of class 255, are in no class.
+    """
+    fine = min(max(round(shrinking(matrix, size)), 1), 4)
+    spread = scaled(matrix, fine)
+    left = np.full(under.shape, 255, np.uint8)
+    for cover in layers.values():
+        left = cv2.subtract(left, cover)
+    out = np.zeros((n_classes, size, size), np.uint8)
+    present = {c for c in np.flatnonzero(np.bincount(under.ravel(), minlength=256)) if c < n_classes}
+    for c in present | set(layers):
+        plane = np.where(under == c, left, 0).astype(np.uint8)
+        if c in layers:
+            plane = cv2.add(plane, layers[c])
+        samples = warp_image(plane, spread, fine * size)
+        place = flip[c] if flip is not None and is_mirror(matrix) else c
+        out[place] = cv2.resize(samples, (size, size), interpolation=cv2.INTER_AREA)
+    return out
 
 
 def warp_depth(depth: Float[np.ndarray, "h w"], matrix: Map, size: int) -> Float[np.ndarray, "y x"]:

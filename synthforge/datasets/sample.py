@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -31,7 +31,8 @@ class Sample:
     metres (inf: none), or of unknown scale and offset where the source has only `relative_depth`;
     `intrinsics` are in pixels of the image, where the camera is known; `person` groups images that must
     not be split. Synthetic samples may have `visible` (0 outside, 1 occluded, 2 visible; None: not known),
-    `alpha` (coverage by the head) and `normals` (camera frame; 0: none) too.
+    `alpha` (coverage by the head) and `normals` (camera frame; 0: none) too, and, for soft targets, `layers`:
+    coverage (255: all) of some classes by id, with `under`, the class ids of what they leave of each pixel.
     """
 
     name: str
@@ -45,6 +46,8 @@ class Sample:
     visible: UInt8[np.ndarray, " p"] | None = None
     alpha: UInt8[np.ndarray, "h w"] | None = None
     normals: Float[np.ndarray, "h w 3"] | None = None
+    under: UInt8[np.ndarray, "h w"] | None = None
+    layers: dict[int, UInt8[np.ndarray, "h w"]] = field(default_factory=dict)
 
     def reduced(self, max_side: float) -> "Sample":
         """The same sample with the image and its labels scaled so that the box's longer side is at
@@ -68,6 +71,8 @@ class Sample:
             depth=shrink(self.depth),
             alpha=shrink(self.alpha),
             normals=shrink(self.normals),
+            under=shrink(self.under),
+            layers={k: cv2.resize(v, size, interpolation=cv2.INTER_AREA) for k, v in self.layers.items()},
             intrinsics=None if self.intrinsics is None else np.diag([*scale, 1]) @ self.intrinsics,
         )
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from synthforge.conventions import CLASS_FLIP, CLASSES
+from synthforge.conventions import CLASS_FLIP, CLASS_ID, CLASSES
+from synthforge.datasets.annotators import as_annotated
 from synthforge.datasets.sample import CROP_SCALE, LANDMARK_BOX, Sample, TargetClass, points_box
 
 OUR_CLASSES = tuple(TargetClass(c.id, c.name, (c.name,), c.color) for c in CLASSES)
@@ -19,8 +20,10 @@ class ShardSource:
         folder: directory with `dataset.json`.
         jaw: take the 17 jaw points from the visible contour, as annotators of 300-W do (all those in
             the image count as visible), or fixed on the mesh.
+        points: as the geometry has them, or as annotators of 300-W would put them (`annotators`).
         crop_scale: side of the plain crop over the landmarks' box.
-        extra: `alpha` and `normals` are read too, where they are named.
+        extra: `alpha` and `normals` are read too, where they are named; `layers` brings the coverages that
+            soft targets are made of.
     """
 
     classes = OUR_CLASSES
@@ -35,11 +38,12 @@ class ShardSource:
         jaw: Literal["contour", "fixed"] = "contour",
         crop_scale: float = CROP_SCALE,
         extra: tuple[str, ...] = (),
+        points: Literal["geometry", "300w"] = "geometry",
     ):
         from synthforge.storage.reader import DatasetReader
 
         self.reader = DatasetReader(folder)
-        self.name, self.jaw, self.crop_scale = Path(folder).name, jaw, crop_scale
+        self.name, self.jaw, self.crop_scale, self.points = Path(folder).name, jaw, crop_scale, points
         self.keys = [
             "rgb",
             "segmentation",
@@ -47,9 +51,11 @@ class ShardSource:
             "landmarks_2d",
             "landmarks_visible",
             "intrinsics",
-            *extra,
+            *(("soft_masks", "segmentation_bare") if "layers" in extra else ()),
+            *(name for name in extra if name != "layers"),
         ]
         self.keys += ["landmarks_contour_2d"] if jaw == "contour" else []
+        self.keys += ["landmarks_3d"] if points != "geometry" else []
         self.keys += ["distortion"] if "distortion" in self.reader.keys else []
 
     def __len__(self) -> int:
@@ -72,6 +78,14 @@ class ShardSource:
             points = np.concatenate([data["landmarks_contour_2d"].astype(np.float64), points[17:]])
             inside = ((points[:17] > 0) & (points[:17] < data["rgb"].shape[0])).all(1)
             visible = np.concatenate([np.where(inside, 2, 0), visible[17:]]).astype(np.uint8)
+        if self.points != "geometry":
+            points = as_annotated(points, data["landmarks_3d"], data["intrinsics"], self.points)
+        layers, under = {}, None
+        if "soft_masks" in data:
+            soft = {CLASS_ID[name]: mask for name, mask in data["soft_masks"].items() if name in CLASS_ID}
+            layers = {c: mask for c, mask in soft.items() if mask.any()}
+            covered = np.isin(data["segmentation"], list(soft))
+            under = np.where(covered, data["segmentation_bare"], data["segmentation"])
         pinhole = not ("distortion" in data and data["distortion"].any())
         return Sample(
             name=f"{index:06d}",
@@ -84,4 +98,6 @@ class ShardSource:
             visible=visible,
             alpha=data.get("alpha"),
             normals=data.get("normals"),
+            under=under,
+            layers=layers,
         )

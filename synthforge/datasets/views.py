@@ -26,7 +26,8 @@ class Views(Dataset):
 
     Keys: rgb uint8 3 s s; points float32 68 2 (fractions of the crop), point_weight 68 (0 where
     unknown or outside) and visible uint8 68 (0 outside, 1 occluded, 2 visible); target uint8 t t (255:
-    unknown); depth float32 t t (inf: none); normals float32 3 t t (0: none), where the samples have them.
+    unknown); depth float32 t t (inf: none); where the samples have them, normals float32 3 t t (0: none) and
+    coverage uint8 c t t (255: all of the pixel; nowhere where it is unknown).
 
     Args:
         source: data set.
@@ -110,6 +111,10 @@ class Views(Dataset):
         if sample.depth is not None:
             depth = geometry.warp_depth(sample.depth, small, side)
         maps = {"target": torch.from_numpy(target), "depth": torch.from_numpy(depth)}
+        if sample.under is not None:
+            flip, n = self.source.flip_classes, len(self.source.classes)
+            coverage = geometry.warp_coverage(sample.under, sample.layers, n, small, side, flip)
+            maps["coverage"] = torch.from_numpy(coverage)
         if sample.normals is not None:
             normals = geometry.warp_normals(sample.normals, small, side)
             maps["normals"] = torch.from_numpy(normals.transpose(2, 0, 1).copy())

@@ -12,7 +12,7 @@ from synthforge.scene.sampling import check_range
 
 ATTRIBUTES: dict[str, tuple[str, ...] | tuple[float, float]] = {
     "sex": ("female", "male"),
-    "age": (16.0, 100.0),  # years
+    "age": (4.0, 100.0),  # years
     "skin_tone": (1.0, 10.0),  # Monk scale
     "skin_hue": (-1.0, 1.0),  # yellow to red
     "redness": (0.0, 1.0),
@@ -42,6 +42,8 @@ ATTRIBUTES: dict[str, tuple[str, ...] | tuple[float, float]] = {
     "aperture": (0.0, 60.0),  # mm, entrance pupil; 0: everything of the person is sharp
     "vignette": (0.0, 1.0),
     "compression": (0.0, 1.0),
+    "contrast": (-1.0, 2.0),  # doublings of the tone curve's slope
+    "saturation": (-1.0, 1.0),  # black and white to twice the colour
 }
 
 

@@ -9,7 +9,9 @@ from numba import njit
 
 from synthforge.generators.color import LUMINANCE, blackbody, linear_to_srgb
 
-DEVELOPED = ("white_balance", "blur", "noise", "vignette", "compression")  # attributes of `develop`
+DEVELOPED = (  # attributes of `develop`
+    "white_balance", "blur", "noise", "vignette", "compression", "contrast", "saturation"
+)  # fmt: skip
 _WIDEST = 0.04  # largest circle of confusion, share of the height
 _BRIGHTEST, _STEPS = 16.0, 8191  # of the tone table; finer than a tenth of an 8-bit step everywhere
 
@@ -81,6 +83,8 @@ def develop(
     rng: np.random.Generator,
     vignette: float = 0.0,
     compression: float = 0.0,
+    contrast: float = 0.0,
+    saturation: float = 0.0,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Photograph of linear RGB in which 1 is white.
 
@@ -91,6 +95,8 @@ def develop(
         rng: for the noise.
         vignette: 0 to 1; at 1 the corners get 0.37 of the light.
         compression: 0 (none) to 1 (JPEG of quality 35).
+        contrast: doublings of the tone curve's slope at mid grey.
+        saturation: -1 (black and white) to 1 (colours twice as far from grey).
     """
     warm = blackbody(6500 * 2 ** (-0.45 * white_balance))
     image = linear * (warm / blackbody(6500)).astype(np.float32)
@@ -102,7 +108,11 @@ def develop(
     if noise > 0:
         image = image + _grain(image, noise, rng)
     step = np.sqrt(np.clip(image, 0, _BRIGHTEST)) * np.float32(_STEPS / _BRIGHTEST**0.5)
-    rgb = _tone_table()[step.astype(np.int32)]
+    rgb = _tone_table(contrast)[step.astype(np.int32)]
+    if saturation:
+        grey = rgb @ LUMINANCE.astype(np.float32)
+        rgb = grey[..., None] + np.float32(1 + saturation) * (rgb - grey[..., None])
+        rgb = np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
     if compression > 0:
         quality = [cv2.IMWRITE_JPEG_QUALITY, round(95 - 60 * compression)]
         code = cv2.imencode(".jpg", np.ascontiguousarray(rgb[..., ::-1]), quality)[1]
@@ -132,11 +142,20 @@ def _grain(image: np.ndarray, noise: float, rng: np.random.Generator) -> Float[n
     return deviation[..., None] * (np.float32(1.3) * fine[..., None] + np.float32(0.35) * blotches)
 
 
-@lru_cache(maxsize=1)
-def _tone_table() -> UInt8[np.ndarray, " n"]:
+@lru_cache(maxsize=4)
+def _tone_table(contrast: float) -> UInt8[np.ndarray, " n"]:
     """sRGB byte of linear values spaced by their square roots."""
     linear = np.linspace(0, 1, _STEPS + 1) ** 2 * _BRIGHTEST
-    return np.round(linear_to_srgb(shoulder(linear)) * 255).astype(np.uint8)
+    return np.round(s_curve(linear_to_srgb(shoulder(linear)), contrast) * 255).astype(np.uint8)
+
+
+def s_curve(x: Float[np.ndarray, "*n"], contrast: float) -> Float[np.ndarray, "*n"]:
+    """Tone curve of an editor: keeps black, mid grey (0.5) and white; its slope at mid grey is 2^contrast.
+
+    x^g / (x^g + (1 - x)^g) with g = 2^contrast: the odds of x to the power g.
+    """
+    bright, dark = x ** 2.0**contrast, (1 - x) ** 2.0**contrast
+    return bright / (bright + dark)
 
 
 def shoulder(x: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:

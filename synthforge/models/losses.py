@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Bool, Float, Integer, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -87,6 +87,27 @@ def segmentation_loss(
         overlap = p.gather(1, torch.where(known, target, 0)[:, None])[:, 0]
         overlap = torch.zeros_like(size).index_add(0, torch.where(known, target, 0), overlap)
         loss = loss + dice * (1 - (2 * overlap + 1) / (size + true + 1))[true > 0].mean()
+    return loss
+
+
+def coverage_loss(
+    logits: Float[Tensor, "b c h w"], coverage: UInt8[Tensor, "b c h w"], dice: float = 0.0
+) -> Float[Tensor, ""]:
+    """As `segmentation_loss`, for pixels that several classes share: `coverage` (255: all) is the target.
+
+    A pixel counts by what is known of it. Source: soft hair labels of "Knowing the Distance".
+    """
+    flat = logits.permute(0, 2, 3, 1).reshape(-1, logits.shape[1]).float()
+    target = coverage.permute(0, 2, 3, 1).reshape(flat.shape).float() / 255
+    known = target.sum(1)
+    log_p = F.log_softmax(flat, dim=1)
+    if not known.any():
+        return logits.sum() * 0
+    loss = -(target * log_p).sum() / known.sum()
+    if dice:
+        p = log_p.exp()
+        size, true = (p * known[:, None]).sum(0), target.sum(0)
+        loss = loss + dice * (1 - (2 * (p * target).sum(0) + 1) / (size + true + 1))[true > 0].mean()
     return loss
 
 

@@ -78,8 +78,13 @@ def save_model(
         (folder / f"{name}.tmp").replace(folder / name)
 
 
+SHIPPED = "shipped"  # names the model in the package wherever the folder of a run is taken
+
+
 def _card_path(model: Path) -> Path:
     model = Path(model)
+    if str(model) == SHIPPED:
+        return Path(__file__).parents[1] / "assets" / "shipped_model.json"
     return model.with_suffix(".json") if model.suffix in (".safetensors", ".json") else model / "model.json"
 
 
@@ -105,7 +110,8 @@ def load_model(folder: Path, device: str = "cpu") -> StoredModel:
     """Read a run's model, ready to predict.
 
     Args:
-        folder: of the run, or its safetensors file, whose card lies beside it under the same name.
+        folder: of the run, or its safetensors file, whose card lies beside it under the same name; or
+            `SHIPPED`.
     Raises:
         AssetError: no model there, or its weights do not fit its card.
     """

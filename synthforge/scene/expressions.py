@@ -55,6 +55,14 @@ EXPRESSIONS: dict[str, dict[str, tuple[float, float]]] = {
         "mouthFrown": (0.0, 0.4),
         "mouthShrugUpper": (0.0, 0.3),
     },
+    "squint": {
+        "browDown": (0.15, 0.9),
+        "eyeSquint": (0.3, 1.0),
+        "cheekSquint": (0.1, 0.7),
+        "mouthSmile": (0.0, 0.5),
+        "mouthUpperUp": (0.0, 0.3),
+        "noseSneer": (0.0, 0.2),
+    },
     "sadness": {
         "browInnerUp": (0.3, 1.0),
         "mouthFrown": (0.2, 0.9),
@@ -94,9 +102,9 @@ EXPRESSIONS: dict[str, dict[str, tuple[float, float]]] = {
 
 # Small movements any face may carry: largest weight of a half-normal draw.
 _FIDGETS = {
-    "browInnerUp": 0.15, "browDown": 0.15, "browOuterUp": 0.15, "eyeSquint": 0.12, "eyeBlink": 0.12,
-    "mouthSmile": 0.12, "mouthFrown": 0.1, "mouthPress": 0.12, "mouthPucker": 0.08, "jawOpen": 0.04,
-    "mouthRollLower": 0.1, "mouthRollUpper": 0.08, "noseSneer": 0.05, "mouthLeft": 0.08, "mouthRight": 0.08,
+    "browInnerUp": 0.15, "browDown": 0.4, "browOuterUp": 0.15, "eyeSquint": 0.12, "eyeBlink": 0.12,
+    "mouthSmile": 0.12, "mouthFrown": 0.1, "mouthPress": 0.3, "mouthPucker": 0.08, "jawOpen": 0.04,
+    "mouthRollLower": 0.25, "mouthRollUpper": 0.3, "noseSneer": 0.05, "mouthLeft": 0.08, "mouthRight": 0.08,
 }  # fmt: skip
 _ONE_SIDED = ("smirk", "wink")
 

@@ -316,16 +316,20 @@ class SceneSampler:
             wanted["sex"] = (1.0 if attributes["sex"] == "male" else -1.0) + rng.normal(0, 0.25)
         if "age" in self.head.shape_names and "age" in attributes:
             wanted["age"] = (float(attributes["age"]) - 40.0) / 17.0
+        if "child" in self.head.shape_names and childhood(attributes):
+            wanted["child"] = 5.0 * childhood(attributes) + rng.normal(0, 0.5)
         if wanted:
             axes = [self.head.shape_names.index(name) for name in wanted]
             cov = self._covariance
             gain = cov[:, axes] @ np.linalg.inv(cov[np.ix_(axes, axes)])
             mean = gain @ np.array(list(wanted.values()))
             shape = shape + mean - gain @ shape[axes]
-        return self._in_proportion(mean, shape - mean).astype(np.float32)
+        if not childhood(attributes):
+            shape = self._in_proportion(mean, shape - mean)
+        return shape.astype(np.float32)
 
     def _in_proportion(self, mean: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """`mean` plus as much of a person's `own` departure as keeps the face within human proportions."""
+        """`mean` plus as much of an adult's `own` departure as keeps the face within human proportions."""
         share = 1.0
         while self._points and share > 0.3 and disproportion(self._points.of(mean + share * own)) > 0:
             share -= 0.05
@@ -415,6 +419,11 @@ class SceneSampler:
         eyes = Rotation.from_euler("YX", [gaze[0], -gaze[1]]).as_rotvec()
         by_name = {"neck": turn.as_rotvec(), "jaw": [jaw, 0, 0], "left_eye": eyes, "right_eye": eyes}
         return np.array([by_name.get(n, np.zeros(3)) for n in self.head.joint_names], np.float32)
+
+
+def childhood(attributes: dict[str, Value]) -> float:
+    """0 from 16 years on, 1 at 6: how far a face still is from an adult's, as the axis `child` counts it."""
+    return max(0.0, (16.0 - float(attributes.get("age", 40.0))) / 10.0)
 
 
 def is_arkit(head: HeadModel) -> bool:

@@ -282,7 +282,7 @@ def _loader(config: LabelTrainConfig, net: LabelTuned, photographs: Source, shar
     scale = photographs.crop_scale if photographs.crop_source == LANDMARK_BOX else CROP_SCALE
     made = [
         Views(RelabelledSource(shard, photographs), size, stride, config.augment, run.seed, real=False)
-        for shard in (ShardSource(p, crop_scale=scale) for p in shards)
+        for shard in (ShardSource(p, crop_scale=scale, points="300w") for p in shards)
     ]
     views = JoinedViews([real, *made])
 

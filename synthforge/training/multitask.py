@@ -42,19 +42,23 @@ from synthforge.training.fit import (
 class TrainConfig:
     """One stage I run. `cache_mb` bounds the memory in which decoded samples are kept; larger sets are
     read from disk. `held_out` samples at the end of each data set are never trained on, nor are others than
-    the first `samples` of each (0: all). `crop_scale` is the side of the plain crop over the landmarks'
-    box; it is stored with the model, which is then used on crops of that size. `half` stores the weights
-    in 16 bits."""
+    the first `samples` of each (0: all). `points` are trained as the geometry has them, or as annotators of
+    300-W put them (`datasets.annotators`), with the `jaw` on the mesh or on the contour. `crop_scale` is
+    the side of the plain crop over the landmarks' box; it is stored with the model, which is then used on
+    crops of that size. `soft_targets` trains segmentation on what each class covers of a pixel, else on the
+    class at its centre. `half` stores the weights in 16 bits."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     jaw: Literal["contour", "fixed"] = "contour"
+    points: Literal["geometry", "300w"] = "geometry"
     crop_scale: float = CROP_SCALE
     cache_mb: int = 3000
     held_out: int = 64
     samples: int = 0
+    soft_targets: bool = False
     half: bool = False
 
     def __post_init__(self):
@@ -119,10 +123,13 @@ class MultiTaskModule(TaskModule):
         kept = (
             losses.warp_valid(batch["affine"][:n], (side, side)).sum().float() if n else points.new_zeros(())
         )
+        known = batch["target"][:mapped] != IGNORE
+        if "coverage" in batch:
+            known = batch["coverage"][:mapped].float() / 255
         return {
             "heatmap": points,
             "points": points,
-            "segmentation": (batch["target"][:mapped] != IGNORE).sum().float(),
+            "segmentation": known.sum().float(),
             "depth": torch.isfinite(batch["depth"][:mapped]).sum().float(),
             "consistency": kept,
         }
@@ -139,7 +146,11 @@ class MultiTaskModule(TaskModule):
         target, depth = batch["target"][:mapped], batch["depth"][:mapped]
         if self.config.model.depth_target == "relative":
             depth = losses.relative_depth(depth)
-        segmentation = losses.segmentation_loss(prediction.segmentation, target, weight.dice)
+        if "coverage" in batch:
+            target = batch["coverage"][:mapped]
+            segmentation = losses.coverage_loss(prediction.segmentation, target, weight.dice)
+        else:
+            segmentation = losses.segmentation_loss(prediction.segmentation, target, weight.dice)
         return terms | {
             "segmentation": weight.segmentation * segmentation,
             "depth": weight.depth * losses.depth_loss(prediction.depth.float(), depth),
@@ -198,8 +209,8 @@ def open_shards(
     """
     pairs = []
     for folder in folders:
-        extra = ("alpha",) if config.augment.background else ()
-        source: Source = ShardSource(folder, config.jaw, config.crop_scale, extra)
+        extra = ("alpha",) * bool(config.augment.background) + ("layers",) * config.soft_targets
+        source: Source = ShardSource(folder, config.jaw, config.crop_scale, extra, config.points)
         if detector is not None:
             source = DetectedSource(source, detector)
         available = len(source) - config.held_out
@@ -218,7 +229,8 @@ def _part(source: Source, indices: range, config: TrainConfig) -> Source:
     side = 1.6 * config.model.input_size  # a crop needs no more pixels across the face than this
     if len(indices):
         probe = source[0].reduced(side)
-        size = sum(a.nbytes for a in (probe.rgb, probe.target, probe.depth, probe.alpha) if a is not None)
+        kept = (probe.rgb, probe.target, probe.depth, probe.alpha, probe.under, *probe.layers.values())
+        size = sum(a.nbytes for a in kept if a is not None)
         if size * len(indices) <= config.cache_mb * 2**20:
             return CachedSource(source, side, indices)
     return _Slice(source, indices)

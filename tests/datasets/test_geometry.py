@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthforge.conventions import CLASS_FLIP, CLASS_ID, LANDMARK_FLIP
+from synthforge.conventions import CLASS_FLIP, CLASS_ID, LANDMARK_FLIP, N_CLASSES
 from synthforge.datasets import geometry
 
 MAPS = st.builds(
@@ -100,3 +100,42 @@ def test_reduced_labels_stay_on_their_pixels():
     assert small.rgb.shape == (160, 160, 3) and small.target.shape == (160, 160)
     row, column = np.unravel_index(small.rgb[..., 0][:70, :80].argmax(), (70, 80))
     assert np.hypot(column + 0.5 - small.points[0, 0], row + 0.5 - small.points[0, 1]) < 1
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_coverage_is_the_share_of_the_crops_pixel(seed, mirror):
+    rng = np.random.default_rng(seed)
+    side, fine, size = 64, 8, 24
+    # Truth at eight times the image's resolution: hair over a left brow over skin, in half planes.
+    y, x = (np.mgrid[: side * fine, : side * fine] + 0.5) / fine
+    angles, ways = rng.uniform(0, 2 * np.pi, 2), rng.uniform(-12, 12, 2)
+    hair, brow = ((x - 32) * np.cos(a) + (y - 32) * np.sin(a) > d for a, d in zip(angles, ways, strict=True))
+    bare = np.where(brow, CLASS_ID["left_brow"], CLASS_ID["skin"])
+    truth = np.where(hair, CLASS_ID["hair"], bare).astype(np.uint8)
+    blocks = hair.reshape(side, fine, side, fine).mean((1, 3))
+    layers = {CLASS_ID["hair"]: np.rint(255 * blocks).astype(np.uint8)}
+    under = bare[fine // 2 :: fine, fine // 2 :: fine].astype(np.uint8)
+    matrix = geometry.crop_matrix((16, 16, 48, 48), size, 1.2, rng.uniform(-0.5, 0.5), mirror=mirror)
+    got = geometry.warp_coverage(under, layers, N_CLASSES, matrix, size, CLASS_FLIP)
+    exact = geometry.warp_ids(
+        truth, geometry.scaled(matrix, fine) @ np.diag([1 / fine, 1 / fine, 1]), size * fine, 255, CLASS_FLIP
+    ).reshape(size, fine, size, fine)
+    for name in ("hair", "skin", "left_brow", "right_brow"):
+        share = (exact == CLASS_ID[name]).mean((1, 3))
+        off = np.abs(got[CLASS_ID[name]] / 255 - share)
+        # Edges without a layer are as sharp as the pixels of the image, which the crop's are 1.6 of.
+        assert off.mean() < (0.01 if name == "hair" else 0.03), name
+        assert off.max() < (0.25 if name == "hair" else 0.8), name
+    assert np.abs(got.astype(int).sum(0) - 255).max() <= 6
+    assert set(np.flatnonzero(got.max((1, 2)) > 64)) <= set(np.unique(exact))
+
+
+def test_nothing_covers_what_is_beyond_the_image_or_unknown():
+    under = np.full((40, 40), CLASS_ID["skin"], np.uint8)
+    under[:, 20:] = 255
+    matrix = geometry.crop_matrix((0, 0, 40, 40), 20, 2.0)
+    coverage = geometry.warp_coverage(under, {}, N_CLASSES, matrix, 20)
+    known = np.zeros((20, 20))
+    known[5:15, 5:10] = 255
+    np.testing.assert_array_equal(coverage.sum(0), known)

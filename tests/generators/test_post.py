@@ -2,11 +2,12 @@
 
 import cv2
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthforge.generators.color import linear_to_srgb
-from synthforge.generators.post import depth_of_field, develop, shoulder
+from synthforge.generators.color import LUMINANCE, linear_to_srgb
+from synthforge.generators.post import depth_of_field, develop, s_curve, shoulder
 
 SIDE = 81
 
@@ -87,3 +88,21 @@ def test_compression_is_jpegs():
     plain = photograph(image)
     code = cv2.imencode(".jpg", plain[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 65])[1]
     np.testing.assert_array_equal(photograph(image, compression=0.5), cv2.imdecode(code, 1)[..., ::-1])
+
+
+@settings(deadline=None)
+@given(st.floats(-1, 2))
+def test_the_tone_curve_keeps_black_grey_and_white_and_has_its_slope(contrast):
+    x = np.linspace(0, 1, 2001)
+    y = s_curve(x, contrast)
+    assert y[0] == 0 and y[-1] == 1 and y[1000] == pytest.approx(0.5) and (np.diff(y) >= 0).all()
+    assert (y[1001] - y[999]) / (x[1001] - x[999]) == pytest.approx(2.0**contrast, rel=1e-3)
+    np.testing.assert_allclose(s_curve(y, -contrast), x, atol=1e-6)  # and back
+
+
+def test_saturation_runs_from_grey_to_twice_the_colour():
+    linear = np.tile(np.array([0.4, 0.2, 0.1], np.float32), (8, 8, 1))
+    plain, grey, vivid = (photograph(linear, saturation=s)[0, 0].astype(int) for s in (0.0, -1.0, 1.0))
+    level = plain @ LUMINANCE
+    assert np.ptp(grey) == 0 and grey[0] == pytest.approx(level, abs=1)
+    np.testing.assert_allclose(vivid, np.clip(2 * plain - level, 0, 255), atol=2)

@@ -58,6 +58,25 @@ def test_segmentation_loss_is_cross_entropy_over_known_pixels_plus_dice():
     assert nothing.item() == 0 and nothing.requires_grad
 
 
+def test_coverage_loss_is_cross_entropy_with_shares_and_agrees_with_hard_classes():
+    torch.manual_seed(0)
+    logits, classes = torch.randn(2, 5, 8, 8), torch.randint(0, 4, (2, 8, 8))
+    classes[0, :3] = 255
+    hard = (classes[:, None] == torch.arange(5)[:, None, None]).to(torch.uint8) * 255
+    for dice in (0.0, 0.3):
+        expected = losses.segmentation_loss(logits, classes, dice)
+        torch.testing.assert_close(losses.coverage_loss(logits, hard, dice), expected)
+    shares = torch.zeros(2, 5, 8, 8, dtype=torch.uint8)
+    shares[:, 0], shares[:, 3] = 51, 204
+    expected = F.cross_entropy(logits, shares.float() / 255)
+    torch.testing.assert_close(losses.coverage_loss(logits, shares), expected)
+    best = (shares.float() / 255 + 1e-9).log().requires_grad_()  # where softmax is the coverage
+    (slope,) = torch.autograd.grad(losses.coverage_loss(best, shares), best)
+    assert slope.abs().max() < 1e-8
+    nothing = losses.coverage_loss(logits.requires_grad_(), torch.zeros_like(shares), dice=0.5)
+    assert nothing.item() == 0 and nothing.requires_grad
+
+
 def test_relative_depth_ignores_a_shift_and_the_background():
     depth = torch.full((2, 6, 6), torch.inf)
     depth[:, 1:5, 1:5] = torch.rand(2, 4, 4)

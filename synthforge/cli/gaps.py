@@ -1,0 +1,56 @@
+"""`synthforge gaps`."""
+
+from pathlib import Path
+
+import click
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option(
+    "--data", "folders", multiple=True, required=True, type=_FOLDER, help="Photographs; may be repeated."
+)
+@click.option("--layout", default="300w", show_default=True, help="Layout of the photographs.")
+@click.option(
+    "--split", type=click.Choice(["train", "val", "test", "all"]), default="train", show_default=True,
+    help="Look at what you may train on, not at what you score on.",
+)  # fmt: skip
+@click.option("--shards", type=_FOLDER, help="Generated data set to compare with.")
+@click.option("--model", type=click.Path(path_type=Path), help="Folder of a training run to ask.")
+@click.option("--out", type=click.Path(path_type=Path), help="Markdown file to write the table to.")
+def gaps(
+    folders: tuple[Path, ...],
+    layout: str,
+    split: str,
+    shards: Path | None,
+    model: Path | None,
+    out: Path | None,
+) -> None:
+    """Compare photographs with synthetic faces and a model's answers, measure by measure."""
+    from tqdm import tqdm
+
+    from synthforge.datasets.open import open_source
+    from synthforge.datasets.shards import ShardSource
+    from synthforge.evaluation.gaps import find_gaps, gap_table, offset_table, point_offsets
+    from synthforge.evaluation.predictor import Predictor
+    from synthforge.models.store import load_model
+
+    source = open_source(layout, folders, split)
+
+    def track(indices):
+        return tqdm(indices, unit="image")
+
+    predicted = None
+    if model is not None:
+        stored = load_model(model)
+        predict = Predictor(stored, stored.crop_scale(source.crop_source, source.crop_scale))
+        predicted = [predict(source[i]).points for i in track(range(len(source)))]
+    table = gap_table(find_gaps(source, ShardSource(shards) if shards else None, predicted, track))
+    if predicted is not None:
+        true = [source[i].points for i in range(len(source))]
+        table += "\n" + offset_table(point_offsets(true, predicted))
+    if out:
+        out.write_text(table, encoding="utf-8")
+    click.echo(table)
+    click.echo("next: change the distribution (docs/distributions.md), generate, train, and look again")

@@ -1,0 +1,52 @@
+"""Annotators' habits move points as the face lies, and mirror with it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from synthforge.conventions import LANDMARK_FLIP
+from synthforge.datasets.annotators import HABITS, as_annotated
+
+K = np.array([[800.0, 0, 200], [0, 800, 200], [0, 0, 1]])
+
+
+def flat_face() -> np.ndarray:
+    """68 points in a plane, eyes' outer corners 0.09 m apart, mouth corners below; camera frame axes."""
+    rng = np.random.default_rng(0)
+    p = np.c_[rng.uniform(-0.06, 0.06, (68, 2)), np.zeros(68)]
+    p[[36, 45]] = [-0.045, -0.02, 0], [0.045, -0.02, 0]
+    p[[48, 54]] = [-0.025, 0.05, 0], [0.025, 0.05, 0]
+    return p
+
+
+def pixels(points: np.ndarray) -> np.ndarray:
+    image = points @ K.T
+    return image[:, :2] / image[:, 2:]
+
+
+def test_habits_have_no_sides():
+    for table in HABITS.values():
+        np.testing.assert_allclose(table[LANDMARK_FLIP] * (-1, 1), table)
+        assert 0 < np.abs(table).max() < 0.07  # a few per cent of the eyes' distance
+
+
+@settings(deadline=None)
+@given(st.floats(-60, 60), st.floats(-25, 25), st.floats(-40, 40))
+def test_offsets_turn_with_the_face(yaw, pitch, roll):
+    turn = Rotation.from_euler("zxy", [roll, pitch, yaw], degrees=True)
+    place = np.array([0.02, -0.01, 0.8])
+    moved_in_space = flat_face() + 0.09 * np.c_[HABITS["300w"], np.zeros(68)]
+    face = turn.apply(flat_face()) + place
+    expected = pixels(turn.apply(moved_in_space) + place)
+    np.testing.assert_allclose(as_annotated(pixels(face), face, K, "300w"), expected, atol=1e-6)
+
+
+def test_brow_tails_go_out_and_chins_down():
+    face = flat_face() + (0, 0, 0.8)
+    before, after = pixels(face), as_annotated(pixels(face), face, K, "300w")
+    moved = after - before
+    eyes = np.linalg.norm(before[45] - before[36])
+    assert moved[17, 0] < 0 < moved[26, 0] and moved[17, 0] == pytest.approx(-0.033 * eyes)
+    assert moved[8] == pytest.approx([0, 0.036 * eyes])
