@@ -28,7 +28,8 @@ def check(
     layout: str, folders: tuple[Path, ...], split: str, samples: int, model: Path | None, leak_check: bool
 ) -> None:
     """Check a data set before training on it: one line for each of E101 to E114, fails on an error."""
-    from synthforge.datasets.check import check_data, read_card
+    from synthforge.datasets.check import check_data
+    from synthforge.models.store import read_card
 
     card = read_card(model) if model else None
     report = check_data(layout, folders, split, samples, card, leak_check)

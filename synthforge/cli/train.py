@@ -111,6 +111,7 @@ def label_finetune(
     """
     from synthforge.config import config_path, load_config
     from synthforge.datasets.check import open_checked
+    from synthforge.models.store import read_card
     from synthforge.training.fit import first_process
     from synthforge.training.label_finetune import LabelTrainConfig
     from synthforge.training.label_finetune import label_finetune as run
@@ -119,7 +120,7 @@ def label_finetune(
     overrides += (f"fit.steps={steps}",) if steps else ()
     overrides += (f"subset_seed={subset_seed}",) if subset_seed is not None else ()
     settings = load_config(LabelTrainConfig, config_path("train", config), overrides)
-    source = open_checked(target, folders, "train", backbone)
+    source = open_checked(target, folders, "train", read_card(backbone))
     report = run(
         settings, source, backbone, out, method, features, n_real, subset, bn, label_net, synthetic, exclude,
         resume,

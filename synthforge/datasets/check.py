@@ -1,6 +1,5 @@
 """All checks of all splits of a data set, as a table."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -101,26 +100,13 @@ def check_data(
     return report
 
 
-def open_checked(layout: str, folders: Sequence[Path], split: str, model: Path | None = None) -> Source:
-    """Open a data set to train on: it is checked first, and so is the model in the folder `model`.
+def open_checked(layout: str, folders: Sequence[Path], split: str, card: dict | None = None) -> Source:
+    """Open a data set to train on: it is checked first, and so is that the model of `card` fits it.
 
     Raises:
         ConfigError, DatasetError: it cannot be opened, or a check fails.
     """
     source = open_source(layout, folders, split)
     if isinstance(source, PhotoSource):
-        require(source, read_card(model) if model else None)
+        require(source, card)
     return source
-
-
-def read_card(model: Path) -> dict:
-    """The `model.json` of a training run.
-
-    Raises:
-        CheckError: E113: none there, or unreadable.
-    """
-    path = Path(model) / "model.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckError("E113", "is no stored model", where=str(path), fix="give a finished run") from error

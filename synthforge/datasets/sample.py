@@ -51,7 +51,7 @@ class Sample:
 
     def reduced(self, max_side: float) -> "Sample":
         """The same sample with the image and its labels scaled so that the box's longer side is at
-        most `max_side` pixels (area average for the image, nearest for the rest)."""
+        most `max_side` pixels (area average for the image, the pixel at the centre for the rest)."""
         side = max(self.box[2] - self.box[0], self.box[3] - self.box[1])
         if side <= max_side:
             return self
@@ -60,7 +60,7 @@ class Sample:
         scale = np.array([size[0] / w, size[1] / h])
 
         def shrink(labels: np.ndarray | None) -> np.ndarray | None:
-            return None if labels is None else cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+            return None if labels is None else cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
 
         return replace(
             self,

@@ -180,10 +180,10 @@ def point_offsets(true: Sequence[Points], predicted: Sequence[Points]) -> Points
 
 
 def offset_table(offsets: Points) -> str:
-    """Offsets of the subject's right half and of the midline, as a line of text for each group."""
+    """Offsets of one point of each pair and of the midline's, a line of text for each group."""
     lines = ["annotated minus predicted, % of the eyes' distance (outward, down):"]
     for name, members in LANDMARK_GROUPS.items():
-        half = [i for i in members if i <= LANDMARK_FLIP[i] or LANDMARK_FLIP[i] not in members]
+        half = [i for i in members if i <= LANDMARK_FLIP[i]]
         lines.append(f"{name}: " + ", ".join(f"{i} ({offsets[i, 0]:.1f}, {offsets[i, 1]:.1f})" for i in half))
     return "\n".join(lines) + "\n"
 

@@ -78,12 +78,12 @@ def save_model(
         (folder / f"{name}.tmp").replace(folder / name)
 
 
-SHIPPED = "shipped"  # names the model in the package wherever the folder of a run is taken
+SHIPPED = Path("shipped")  # names the model in the package wherever the folder of a run is taken
 
 
-def _card_path(model: Path) -> Path:
+def card_path(model: Path) -> Path:
     model = Path(model)
-    if str(model) == SHIPPED:
+    if model == SHIPPED:
         return Path(__file__).parents[1] / "assets" / "shipped_model.json"
     return model.with_suffix(".json") if model.suffix in (".safetensors", ".json") else model / "model.json"
 
@@ -99,7 +99,7 @@ def read_card(model: Path) -> dict:
         AssetError: there is none, or it cannot be read.
     """
     try:
-        return json.loads(_card_path(model).read_text(encoding="utf-8"))
+        return json.loads(card_path(model).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise _absent(model) from error
     except (OSError, ValueError) as error:
@@ -118,7 +118,7 @@ def load_model(folder: Path, device: str = "cpu") -> StoredModel:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path, card = _card_path(folder), read_card(folder)
+    path, card = card_path(folder), read_card(folder)
     try:
         weights = load_file(str(path.with_suffix(".safetensors")), device="cpu")
     except FileNotFoundError as error:

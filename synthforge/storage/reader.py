@@ -1,7 +1,6 @@
 """Random access to a data set's samples, from any process."""
 
 import os
-import zlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -21,9 +20,9 @@ from synthforge.storage.schema import restore_depth, restore_normals
 from synthforge.types import Camera, SceneParams
 
 try:
-    from isal.isal_zlib import decompress  # the same, about twice as fast
+    from isal import isal_zlib as zlib  # the same, about twice as fast
 except ModuleNotFoundError:
-    from zlib import decompress
+    import zlib
 
 _MAX_OPEN = 32  # shards held open per process
 _CHUNK_CACHE = 1 << 16  # bytes per data set: a plane is read once, only the table of images is kept
@@ -269,7 +268,7 @@ def inflated_plane(data: h5py.Dataset, row: int) -> np.ndarray:
     skipped, chunk = data.id.read_direct_chunk((row, *(0 for _ in data.shape[1:])))
     if skipped:  # this chunk was stored with a filter left out
         return data[row]
-    stored = np.frombuffer(decompress(chunk), np.uint8)
+    stored = np.frombuffer(zlib.decompress(chunk), np.uint8)
     plane = np.empty(data.shape[1:], data.dtype)
     width = data.dtype.itemsize if data.shuffle else 1  # all first bytes, then all second bytes, ...
     by_byte = plane.reshape(-1).view(np.uint8).reshape(-1, width)

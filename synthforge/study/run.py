@@ -53,7 +53,7 @@ def run_study(
     tests = open_source(config.target, data.test, "test")
     trains = None
     if any(a.method != "none" for a in config.arms.values()):
-        trains = open_checked(config.target, data.train, "train", None)
+        trains = open_checked(config.target, data.train, "train")
         for column in config.columns:
             photographs(column, len(trains))
     _require(config, data)

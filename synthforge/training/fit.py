@@ -170,6 +170,19 @@ class TaskModule(L.LightningModule):
         self.clock_before = checkpoint["clock"]
 
 
+class RunBar(TQDMProgressBar):
+    """Lightning's bar over the steps of the run: a resumed one goes on where it stopped."""
+
+    def on_train_start(self, trainer: L.Trainer, module: TaskModule) -> None:
+        super().on_train_start(trainer, module)
+        config = module.fit_config
+        self.train_progress_bar.reset(None if config.minutes else config.steps)
+        self.train_progress_bar.initial = self.train_progress_bar.n = trainer.global_step
+
+    def on_train_epoch_start(self, *_) -> None:
+        """A run is one epoch, and the bar is set up already."""
+
+
 def keep_freed_memory() -> None:
     """Let glibc keep freed blocks: otherwise each activation is handed back to the kernel and faulted
     in anew, which costs about a tenth of a step on a CPU. Elsewhere this does nothing."""
@@ -255,7 +268,7 @@ def fit(
         torch.set_num_threads(config.threads)
     quiet = logging.getLogger("lightning.pytorch")
     quiet.setLevel(logging.WARNING)
-    bar = (TQDMProgressBar(refresh_rate=10),) if progress_bar else ()
+    bar = (RunBar(refresh_rate=10),) if progress_bar else ()
     ema = (Ema(module.net, config.ema),) if config.ema else ()
     saver = ModelCheckpoint(out / "checkpoints", save_last=True, every_n_train_steps=config.check_every)
     cuda, together = torch.cuda.is_available(), config.processes > 1
@@ -289,11 +302,14 @@ def fit(
 
 
 def _loggers(out: Path) -> list:
-    loggers = [CSVLogger(out, name="", version="logs")]
+    """CSV (and TensorBoard) logs; a resumed run's lie beside those it goes on from, in logs-2, ..."""
+    names = ("logs", *(f"logs-{k}" for k in range(2, 10_000)))
+    version = next(name for name in names if not (out / name).exists())
+    loggers = [CSVLogger(out, name="", version=version)]
     try:
         from lightning.pytorch.loggers import TensorBoardLogger
 
-        loggers.append(TensorBoardLogger(out, name="", version="logs"))
+        loggers.append(TensorBoardLogger(out, name="", version=version))
     except ModuleNotFoundError:
         log.info('no TensorBoard logs; pip install "synthforge[tb]" brings them')
     return loggers

@@ -90,6 +90,17 @@ def test_shrinking_averages_instead_of_skipping():
     assert np.abs(small[2:-2, 2:-2].astype(int) - 100).max() <= 6
 
 
+def test_reduced_labels_are_those_at_the_pixels_centres():
+    from synthforge.datasets.sample import Sample
+
+    columns = np.tile(np.arange(240, dtype=np.uint8), (240, 1))
+    sample = Sample("s", cv2.merge([columns] * 3), (0.0, 0.0, 240.0, 240.0), target=columns)
+    for factor in (3, 5):
+        small = sample.reduced(240 / factor)
+        np.testing.assert_array_equal(small.target[0], np.arange(factor // 2, 240, factor))
+        np.testing.assert_array_equal(small.target, small.rgb[..., 0])
+
+
 def test_reduced_labels_stay_on_their_pixels():
     from synthforge.datasets.sample import Sample
 

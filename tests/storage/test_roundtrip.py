@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 
 from synthforge.errors import DatasetError
 from synthforge.storage.index import ShardPlan, shard_attributes, write_index
-from synthforge.storage.reader import DatasetReader
+from synthforge.storage.reader import DatasetReader, inflated_plane, is_plane
 from synthforge.storage.schema import (
     quantise_depth,
     quantise_normals,
@@ -201,3 +201,27 @@ def test_reader_survives_fork_and_pickle(reader: DatasetReader) -> None:
 def test_reader_of_a_folder_without_index(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no dataset.json here"):
         DatasetReader(tmp_path)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), st.sampled_from(["u1", "u2", "i1", "f4"]), st.booleans())
+def test_planes_are_inflated_as_hdf5_does(data: st.DataObject, kind: str, shuffle: bool) -> None:
+    shape = data.draw(st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)))
+    values = np.frombuffer(data.draw(st.binary(min_size=4 * 243, max_size=4 * 243)), np.uint8)
+    values = np.resize(values[: np.prod(shape) * np.dtype(kind).itemsize], np.prod(shape) * 4).view("u1")
+    values = values[: np.prod(shape) * np.dtype(kind).itemsize].view(kind).reshape(shape)
+    with h5py.File.in_memory() as file:
+        stored = file.create_dataset(
+            "x", data=values, chunks=(1, *shape[1:]), compression="gzip", shuffle=shuffle
+        )
+        assert is_plane(stored) and not is_plane(file.create_dataset("y", data=values))
+        for row in range(shape[0]):
+            np.testing.assert_array_equal(inflated_plane(stored, row), stored[row])
+
+
+def test_a_damaged_plane_is_named(tmp_path: Path) -> None:
+    reader = write(tmp_path / "x", [fake_frame(0, i) for i in range(2)])
+    with h5py.File(reader.path / reader.shards[0]["file"], "r+") as file:
+        file["depth"].id.write_direct_chunk((1, 0, 0), b"not deflated")
+    with pytest.raises(DatasetError, match="sample 1, depth: cannot be read.*synthforge verify"):
+        reader.read(1, ["depth"])

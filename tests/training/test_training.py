@@ -44,7 +44,7 @@ def test_a_run_leaves_all_it_promises(stage_one):
     assert load_model(stage_one).class_names[13] == "hair"
 
 
-def test_an_interrupted_run_resumes_to_the_same_weights(shards, stage_one, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes_to_the_same_weights(shards, stage_one, tmp_path, monkeypatch, capsys):
     from synthforge.training import multitask
 
     def stop_at_five(module, part):
@@ -59,8 +59,13 @@ def test_an_interrupted_run_resumes_to_the_same_weights(shards, stage_one, tmp_p
     monkeypatch.undo()
     with pytest.raises(DatasetError, match="--resume"):
         train(config(), [shards], tmp_path / "two", progress_bar=False)
-    report = train(config(), [shards], tmp_path / "two", resume=True, progress_bar=False)
+    report = train(config(), [shards], tmp_path / "two", resume=True)
     assert report["steps"] == 8
+    logs = [(tmp_path / "two" / name / "metrics.csv").read_text() for name in ("logs", "logs-2")]
+    assert all("loss/points" in log for log in logs)  # those of the first part are kept
+    bar = capsys.readouterr()
+    bar = bar.out + bar.err
+    assert "8/8" in bar and "8/?" not in bar  # a resumed run knows its end
     assert state_sha256(load_model(tmp_path / "two").net) == state_sha256(load_model(stage_one).net)
 
 
