@@ -62,7 +62,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(shards, stage_one, tmp_p
     report = train(config(), [shards], tmp_path / "two", resume=True)
     assert report["steps"] == 8
     logs = [(tmp_path / "two" / name / "metrics.csv").read_text() for name in ("logs", "logs-2")]
-    assert all("loss/points" in log for log in logs)  # those of the first part are kept
+    assert all("check/points_px" in log for log in logs)  # those of the first part are kept
     bar = capsys.readouterr()
     bar = bar.out + bar.err
     assert "8/8" in bar and "8/?" not in bar  # a resumed run knows its end
