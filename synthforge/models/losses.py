@@ -1,6 +1,7 @@
 """Losses of stage I and stage II; each one is a mean over what is labelled."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +37,16 @@ class LossConfig:
                 raise ConfigError(f"got {value}", where=name, fix=f"use 0 to {top:g}")
         if not (self.point_beta and self.heatmap_sigma and self.map_fraction):
             raise ConfigError("got 0", where="point_beta, heatmap_sigma or map_fraction", fix="use more")
+
+
+def stacks_loss(
+    stacks: Sequence[Float[Tensor, "b p h w"]],
+    points: Float[Tensor, "b p 2"],
+    weight: Float[Tensor, "b p"],
+    sigma: float = 1.0,
+) -> Float[Tensor, ""]:
+    """Mean of `heatmap_loss` over all hourglasses of a stack (Newell et al. 2016)."""
+    return sum(heatmap_loss(maps, points, weight, sigma) for maps in stacks) / len(stacks)
 
 
 def heatmap_loss(

@@ -316,15 +316,16 @@ class SceneSampler:
             wanted["sex"] = (1.0 if attributes["sex"] == "male" else -1.0) + rng.normal(0, 0.25)
         if "age" in self.head.shape_names and "age" in attributes:
             wanted["age"] = (float(attributes["age"]) - 40.0) / 17.0
-        if "child" in self.head.shape_names and childhood(attributes):
-            wanted["child"] = 5.0 * childhood(attributes) + rng.normal(0, 0.5)
+        young = childhood(attributes)
+        if "child" in self.head.shape_names and young:
+            wanted["child"] = 5.0 * young + rng.normal(0, 0.5)
         if wanted:
             axes = [self.head.shape_names.index(name) for name in wanted]
             cov = self._covariance
             gain = cov[:, axes] @ np.linalg.inv(cov[np.ix_(axes, axes)])
             mean = gain @ np.array(list(wanted.values()))
             shape = shape + mean - gain @ shape[axes]
-        if not childhood(attributes):
+        if not young:
             shape = self._in_proportion(mean, shape - mean)
         return shape.astype(np.float32)
 

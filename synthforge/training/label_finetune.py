@@ -89,9 +89,8 @@ class LabelModule(TaskModule):
             error = losses.point_loss(prediction.points, points, known, weight.point_beta)
             terms["points"] = weight.points * error
             if self.net.points is None:  # the coordinates come from the heat maps
-                maps = prediction.log_heatmaps
-                heat = sum(losses.heatmap_loss(m, points, known, weight.heatmap_sigma) for m in maps)
-                terms["heatmap"] = weight.heatmap * heat / len(maps)
+                heat = losses.stacks_loss(prediction.log_heatmaps, points, known, weight.heatmap_sigma)
+                terms["heatmap"] = weight.heatmap * heat
         if "segmentation" in self.tasks:
             loss = losses.segmentation_loss(prediction.segmentation, batch["target"], weight.dice)
             terms["segmentation"] = weight.segmentation * loss

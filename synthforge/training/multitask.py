@@ -136,8 +136,7 @@ class MultiTaskModule(TaskModule):
 
     def losses(self, prediction: Prediction, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         weight, points, known = self.config.loss, batch["points"], batch["point_weight"]
-        maps = prediction.log_heatmaps
-        heat = sum(losses.heatmap_loss(m, points, known, weight.heatmap_sigma) for m in maps) / len(maps)
+        heat = losses.stacks_loss(prediction.log_heatmaps, points, known, weight.heatmap_sigma)
         offset = losses.point_loss(prediction.points, points, known, weight.point_beta)
         terms = {"heatmap": weight.heatmap * heat, "points": weight.points * offset}
         if prediction.depth is None:  # none of these samples trains the maps
@@ -209,7 +208,8 @@ def open_shards(
     """
     pairs = []
     for folder in folders:
-        extra = ("alpha",) * bool(config.augment.background) + ("layers",) * config.soft_targets
+        needed = {"alpha": config.augment.background > 0, "layers": config.soft_targets}
+        extra = tuple(name for name, is_needed in needed.items() if is_needed)
         source: Source = ShardSource(folder, config.jaw, config.crop_scale, extra, config.points)
         if detector is not None:
             source = DetectedSource(source, detector)
