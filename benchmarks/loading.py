@@ -4,8 +4,9 @@
 
 DATA is a generated data set. Its image, segmentation, depth and landmarks are written out once as PNG (depth
 in 16 bits, 0.1 mm) and JSON, and once as a WebDataset tar (the shards' own image bytes, the same PNG labels,
-JSON; needs `pip install webdataset`). Each is then read by the same PyTorch loader in shuffled batches of 32,
-in turns, and every loader must give the same arrays. Files are in the page cache for all of them.
+JSON; needs `pip install webdataset`). The shards are read by `synthforge.datasets.batches`, the others by
+PyTorch's loader, in shuffled batches of 32, in turns; every loader must give the same arrays. Files are in
+the page cache for all of them. Take a thousand samples or more: loaders begin anew with each pass.
 """
 
 import io
@@ -22,24 +23,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from synthforge.datasets.batches import BatchLoader
 from synthforge.storage.reader import DatasetReader, decode_image
 
 KEYS = ("rgb", "segmentation", "depth", "landmarks_2d")
 BATCH = 32
 Arrays = dict[str, np.ndarray]
-
-
-class Shards(Dataset):
-    """The data set itself."""
-
-    def __init__(self, folder: Path):
-        self.reader = DatasetReader(folder)
-
-    def __len__(self) -> int:
-        return len(self.reader)
-
-    def __getitem__(self, index: int) -> Arrays:
-        return self.reader.read(index, KEYS)
 
 
 class Files(Dataset):
@@ -72,11 +61,11 @@ def png(image: np.ndarray) -> bytes:
     return cv2.imencode(".png", image)[1].tobytes()
 
 
-def write_files(source: Shards, folder: Path) -> None:
+def write_files(reader: DatasetReader, folder: Path) -> None:
     """The data set as PNG and JSON files and as a tar in WebDataset's naming."""
     with tarfile.open(folder / "data.tar", "w") as tar:
-        for i in range(len(source)):
-            sample, stored = source[i], source.reader.stored(i)
+        for i in range(len(reader)):
+            sample, stored = reader.read(i, KEYS), reader.stored(i)
             depth = np.where(np.isfinite(sample["depth"]), np.round(sample["depth"] * 1e4), 0)
             labels = {
                 "segmentation.png": png(sample["segmentation"]),
@@ -136,30 +125,23 @@ def rate(loader: DataLoader, seconds: float) -> float:
 def main(data: Path, workers: int, seconds: float, rounds: int) -> None:
     """Print samples per second of each loader (median of the rounds) and the ratio to the shards."""
     torch.set_num_threads(1)
-    shards = Shards(data)
+    reader = DatasetReader(data)
     with TemporaryDirectory() as temporary:
-        write_files(shards, Path(temporary))
-        files = Files(Path(temporary), len(shards))
+        write_files(reader, Path(temporary))
+        files = Files(Path(temporary), len(reader))
         for key, value in files[3].items():
-            assert np.array_equal(value, shards[3][key]), key
-        kinds = {"shards": shards, "PNG + JSON": files, "WebDataset": web_dataset(Path(temporary))}
-        loaders = {
-            name: DataLoader(
-                source,
-                BATCH,
-                shuffle=None if name == "WebDataset" else True,
-                num_workers=workers,
-                persistent_workers=workers > 0,
-            )
-            for name, source in kinds.items()
-            if source is not None
-        }
+            assert np.array_equal(value, reader.read(3)[key]), key
+        how = {"batch_size": BATCH, "num_workers": workers, "persistent_workers": workers > 0}
+        loaders = {"shards": BatchLoader(data, KEYS, BATCH, workers)}
+        loaders["PNG + JSON"] = DataLoader(files, shuffle=True, **how)
+        if tar := web_dataset(Path(temporary)):
+            loaders["WebDataset"] = DataLoader(tar, **how)
         rates = {name: [] for name in loaders}
         for _ in range(rounds):
             for name, loader in loaders.items():
                 rates[name].append(rate(loader, seconds))
     own = median(rates["shards"])
-    print(f"{len(shards)} samples, {shards.reader.index['resolution']} px, {workers} workers, batch {BATCH}")
+    print(f"{len(reader)} samples, {reader.index['resolution']} px, {workers} workers, batch {BATCH}")
     print("| loader | samples/s | shards against it |\n| --- | ---: | ---: |")
     for name, values in rates.items():
         print(f"| {name} | {median(values):.0f} | {own / median(values):.2f} x |")

@@ -16,6 +16,7 @@ from synthforge.datasets.augment import AugmentConfig, random_matrix
 from synthforge.datasets.backgrounds import background, swap_background
 from synthforge.datasets.photometric import photometric
 from synthforge.datasets.sample import Sample, Source
+from synthforge.datasets.workers import one_thread
 from synthforge.rng import sample_rng
 
 WINDOW = 16  # runs of samples (shards) that are shuffled together and held open
@@ -192,7 +193,7 @@ def train_loader(
         persistent_workers=False,
         prefetch_factor=4 if workers else None,
         multiprocessing_context=start if workers else None,
-        worker_init_fn=_one_thread,
+        worker_init_fn=one_thread,
     )
 
 
@@ -216,10 +217,3 @@ class JoinedViews(Dataset):
         number, index = key if isinstance(key, tuple) else (key, key)
         part = int(np.searchsorted(self.starts, index, side="right"))
         return self.parts[part][number, index - (self.starts[part - 1] if part else 0)]
-
-
-def _one_thread(_: int) -> None:
-    import cv2
-
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)

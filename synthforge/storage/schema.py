@@ -147,10 +147,10 @@ def quantise_depth(depth: np.ndarray) -> np.ndarray:
     return counts.astype(np.uint16)
 
 
-def restore_depth(counts: np.ndarray) -> np.ndarray:
+def restore_depth(counts: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """uint16 counts -> float32 metres (inf: background)."""
-    depth = counts * np.float32(DEPTH_SCALE)
-    depth[counts == 0] = np.inf
+    depth = np.multiply(counts, np.float32(DEPTH_SCALE), out=out)
+    np.copyto(depth, np.inf, where=counts == 0)
     return depth
 
 
@@ -159,6 +159,6 @@ def quantise_normals(normals: np.ndarray) -> np.ndarray:
     return np.rint(normals * NORMAL_SCALE).astype(np.int8)
 
 
-def restore_normals(counts: np.ndarray) -> np.ndarray:
+def restore_normals(counts: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """int8 in 1/127 -> float32."""
-    return counts * np.float32(1 / NORMAL_SCALE)
+    return np.multiply(counts, np.float32(1 / NORMAL_SCALE), out=out)

@@ -1,6 +1,5 @@
 """The loop both stages share: schedule, optimizer, logs, checkpoints, resume."""
 
-import ctypes
 import logging
 import math
 import os
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from synthforge.datasets.views import train_loader
+from synthforge.datasets.workers import keep_freed_memory
 from synthforge.errors import ConfigError, DatasetError
 from synthforge.models.domain_norm import BatchInstanceNorm2d
 from synthforge.models.multitask import TASKS, Prediction, normalise
@@ -180,19 +180,10 @@ class RunBar(TQDMProgressBar):
         self.train_progress_bar.initial = self.train_progress_bar.n = trainer.global_step
 
     def on_train_epoch_start(self, *_) -> None:
-        """A run is one epoch, and the bar is set up already."""
+        """The bar is set up already."""
 
-
-def keep_freed_memory() -> None:
-    """Let glibc keep freed blocks: otherwise each activation is handed back to the kernel and faulted
-    in anew, which costs about a tenth of a step on a CPU. Elsewhere this does nothing."""
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-        mmap_threshold, trim_threshold = -3, -1  # malloc.h
-        libc.mallopt(mmap_threshold, 32 << 20)
-        libc.mallopt(trim_threshold, 2**31 - 1)
-    except (OSError, AttributeError):
-        log.debug("no glibc: memory settings left alone")
+    def on_train_batch_end(self, trainer: L.Trainer, module: TaskModule, outputs, batch, index: int) -> None:
+        super().on_train_batch_end(trainer, module, outputs, batch, trainer.global_step - 1)
 
 
 def first_process() -> bool:
@@ -285,7 +276,7 @@ def fit(
             use_distributed_sampler=False,
             precision=config.precision,
             max_steps=config.steps if not config.minutes else -1,
-            max_epochs=1,
+            max_epochs=-1,
             logger=_loggers(out),
             log_every_n_steps=min(20, config.steps),
             callbacks=[saver, *bar, *callbacks, *ema],
@@ -296,6 +287,8 @@ def fit(
         )
         trainer.fit(module, datamodule=batches, ckpt_path=checkpoint, weights_only=False)
         trainer.save_checkpoint(out / "checkpoints" / "last.ckpt")
+        if batches.check is not None:  # the last step may lie between two checks, or before a resume
+            trainer.validate(module, datamodule=batches, verbose=False)
     for average in ema:
         module.net.load_state_dict(average.average)
     return trainer.global_step

@@ -2,20 +2,24 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from synthforge.config import from_dict
 from synthforge.datasets.sample import Sample, TargetClass
+from synthforge.datasets.views import Views
 from synthforge.errors import ConfigError, DatasetError
 from synthforge.models.label_nets import state_sha256
+from synthforge.models.multitask import normalise
 from synthforge.models.store import load_model
 from synthforge.storage.run import run
 from synthforge.training.label_finetune import LabelTrainConfig, label_finetune
-from synthforge.training.multitask import TrainConfig, train
+from synthforge.training.multitask import TrainConfig, open_shards, train
 from synthforge.training.subset import choose
 from tests.helpers.fake_source import FakeConfig, FakeSource
 from tests.training.small import FIT, MODEL, config
@@ -67,6 +71,31 @@ def test_an_interrupted_run_resumes_to_the_same_weights(shards, stage_one, tmp_p
     bar = bar.out + bar.err
     assert "8/8" in bar and "8/?" not in bar  # a resumed run knows its end
     assert state_sha256(load_model(tmp_path / "two").net) == state_sha256(load_model(stage_one).net)
+
+
+def test_a_finished_run_goes_on_to_more_steps(shards, stage_one, tmp_path, capsys):
+    shutil.copytree(stage_one, tmp_path / "run")
+    before = json.loads((stage_one / "report.json").read_text())
+    again = train(config(), [shards], tmp_path / "run", resume=True, progress_bar=False)
+    assert again["held_out"] == pytest.approx(before["held_out"]) and again["steps"] == 8
+    more = train(config(12), [shards], tmp_path / "run", resume=True)
+    assert more["steps"] == 12 and more["held_out"] != before["held_out"]
+    bar = capsys.readouterr()
+    assert "12/12" in bar.out + bar.err
+    assert state_sha256(load_model(tmp_path / "run").net) != state_sha256(load_model(stage_one).net)
+
+
+def test_the_report_scores_the_last_weights(shards, tmp_path):
+    report = train(config(check_every=5), [shards], tmp_path / "run", progress_bar=False)
+    source = open_shards([shards], config())[0][1]
+    net = load_model(tmp_path / "run").net.eval()
+    views = Views(source, net.config.input_size, net.label_stride)
+    batch = next(iter(DataLoader([views[i] for i in range(len(source))], len(source))))
+    with torch.no_grad():
+        points = net(normalise(batch["rgb"])).points
+    error = (points - batch["points"]).norm(dim=2) * net.config.input_size
+    expected = (error * batch["point_weight"]).sum() / batch["point_weight"].sum()
+    assert report["held_out"]["check/points_px"] == pytest.approx(float(expected), rel=1e-3)
 
 
 def test_a_run_by_the_clock_ends_by_it(shards, tmp_path):
