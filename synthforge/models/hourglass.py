@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+NEAR = 0.075  # fractions of a crop: the radius in which `certainty` gathers a map's mass
 # Facial lines of iBUG-68 (first point, last point, closed): each one is an edge map.
 EDGES_68 = (
     (0, 16, False),
@@ -189,3 +190,13 @@ def soft_argmax(log_probability: Float[Tensor, "b p h w"]) -> Float[Tensor, "b p
     p = log_probability.exp()
     y, x = cell_centres(*p.shape[-2:], like=p)
     return torch.stack([(p.sum(2) * x).sum(2), (p.sum(3) * y).sum(2)], dim=2)
+
+
+def certainty(log_probability: Float[Tensor, "b p h w"]) -> Float[Tensor, " b"]:
+    """Share of the maps' mass within `NEAR` of each map's mean, over all points: near 1 where the network
+    knows its points, little where it sees no face."""
+    p = log_probability.float().exp()
+    y, x = cell_centres(*p.shape[-2:], like=p)
+    mean = soft_argmax(log_probability.float())[..., None, None]
+    squared = (x - mean[:, :, 0]) ** 2 + (y[:, None] - mean[:, :, 1]) ** 2
+    return (p * (squared <= NEAR**2)).sum((2, 3)).mean(1)

@@ -31,6 +31,12 @@ class StoredModel:
     def class_names(self) -> tuple[str, ...]:
         return tuple(c["name"] for c in self.card["classes"])
 
+    @property
+    def certainty(self) -> float:
+        """Mean `hourglass.certainty` on faces held out in training; models that do not say: that of the
+        one that ships."""
+        return self.card["training"].get("certainty") or 0.965
+
     def crop_scale(self, crop_source: str, otherwise: float) -> float:
         """Side of the crop over its box: that of training, if it had boxes of this kind."""
         return trained_scale(self.card, crop_source, otherwise)

@@ -6,6 +6,8 @@ brows to chin, ear to ear. That is what the networks' crops were made from in tr
 
 import csv
 import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -28,7 +30,7 @@ class GivenBoxes:
         DatasetError: the file cannot be read, or a row is not a box.
     """
 
-    reason, refine = "no box given", False
+    reason = "no box given"
 
     def __init__(self, path: Path):
         self.rows: list[tuple[tuple[str, ...], int | None, Box]] = []
@@ -68,9 +70,10 @@ def _row(row: object, where: str) -> tuple[tuple[str, ...], int | None, Box]:
 
 
 class Detector:
-    """OpenCV's frontal Haar cascades (Viola & Jones 2001), turned into boxes as defined above.
+    """Where faces may be: OpenCV's Haar cascades (Viola & Jones 2001), frontal and profile.
 
-    The second cascade is asked where the first finds nothing.
+    Their squares are turned into boxes as defined above. They are candidates only: the network looks at
+    each and says whether it is a face (`faces.find_faces`), so they may be many and wrong.
 
     Args:
         all_faces: every face, the largest first; otherwise the largest alone.
@@ -78,16 +81,17 @@ class Detector:
         AssetError: this OpenCV has no cascades.
     """
 
-    reason, refine = "no face found", True
-    CASCADES = ("haarcascade_frontalface_default.xml", "haarcascade_frontalface_alt2.xml")
+    reason = "no face found"
+    CASCADES = ("frontalface_default", "frontalface_alt2", "profileface")
     SIDE = 800  # longer side that a picture is searched at: faces from 4 % of it on
     # The landmarks' box against the detector's square: longer side, and how far its centre lies below.
     # Medians over 223 faces that the embedded generator made with configs/generate/default.yaml.
     SCALE, DROP = 0.82, 0.167
+    WHOLE = (0.9, 0.65, 0.45, 0.3)  # of a picture's shorter side: boxes about its centre
 
     def __init__(self, all_faces: bool = False):
         self.all_faces = all_faces
-        files = [Path(cv2.data.haarcascades) / name for name in self.CASCADES]
+        files = [Path(cv2.data.haarcascades) / f"haarcascade_{name}.xml" for name in self.CASCADES]
         if not (hasattr(cv2, "CascadeClassifier") and all(file.is_file() for file in files)):
             raise AssetError(
                 f"OpenCV {cv2.__version__} comes without its face cascades",
@@ -96,22 +100,51 @@ class Detector:
             )
         self.cascades = [cv2.CascadeClassifier(str(file)) for file in files]
 
-    def __call__(self, picture: Picture) -> list[Box]:
-        """Boxes of the faces found in one picture."""
+    def attempts(self) -> Iterator[Callable[[Picture], list[Box]]]:
+        """Searches, the next one for pictures in which the last one found no face: from the quick and
+        strict to the slow and loose, and at last the middle of the picture."""
+        if not self.all_faces:
+            yield partial(self.search, self.cascades[:1], 5)
+            yield partial(self.search, self.cascades[1:], 5)
+        yield partial(self.search, self.cascades, 1)
+        yield self.middle
+
+    def search(self, cascades: Sequence, neighbours: int, picture: Picture) -> list[Box]:
+        """Boxes that `neighbours` overlapping hits of a cascade speak for, the largest first."""
         grey = cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY)
         shrink = max(1.0, max(grey.shape) / self.SIDE)
         size = [max(1, round(side / shrink)) for side in grey.shape[::-1]]
         small = cv2.equalizeHist(cv2.resize(grey, size, interpolation=cv2.INTER_AREA))
         scale = np.array(grey.shape[::-1]) / size
-        for cascade in self.cascades:
-            found = cascade.detectMultiScale(small, scaleFactor=1.1, minNeighbors=5, minSize=(30, 30))
-            if len(found):
-                squares = sorted((-int(w), int(x), int(y)) for x, y, w, _ in found)
-                boxes = [self._box(np.array([x, y]), -minus_w, scale) for minus_w, x, y in squares]
-                return boxes if self.all_faces else boxes[:1]
-        return []
+        squares = []
+        for cascade in cascades:
+            squares += _squares(cascade, small, neighbours)
+            if cascade is self.cascades[-1]:  # profiles that look the other way
+                mirrored = _squares(cascade, np.ascontiguousarray(small[:, ::-1]), neighbours)
+                squares += [(size[0] - x - side, y, side) for x, y, side in mirrored]
+        squares.sort(key=lambda square: (-square[2], square))
+        return [self._box(np.array([x, y]), side, scale) for x, y, side in squares]
+
+    def middle(self, picture: Picture) -> list[Box]:
+        """Boxes about the centre, for close-ups: cascades want the whole head in the picture."""
+        h, w = picture.rgb.shape[:2]
+        halves = [share * min(h, w) / 2 for share in self.WHOLE]
+        return [(w / 2 - half, h / 2 - half, w / 2 + half, h / 2 + half) for half in halves]
 
     def _box(self, corner: np.ndarray, side: float, scale: np.ndarray) -> Box:
         centre = (corner + side * np.array([0.5, 0.5 + self.DROP])) * scale
         half = side * self.SCALE / 2 * scale
         return tuple(float(v) for v in (*(centre - half), *(centre + half)))
+
+
+def _squares(cascade, grey: np.ndarray, neighbours: int) -> list[tuple[int, int, int]]:
+    """Hits of a cascade: x, y, side."""
+    found = cascade.detectMultiScale(grey, scaleFactor=1.1, minNeighbors=neighbours, minSize=(30, 30))
+    return [(x, y, side) for x, y, side, _ in np.asarray(found).reshape(-1, 4).tolist()]
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes."""
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a, b
+    both = max(0.0, min(ax1, bx1) - max(ax0, bx0)) * max(0.0, min(ay1, by1) - max(ay0, by0))
+    return both / ((ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0) - both)

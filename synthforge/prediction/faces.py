@@ -9,24 +9,28 @@ from jaxtyping import Float, UInt8
 
 from synthforge.datasets import geometry
 from synthforge.datasets.sample import CROP_SCALE, LANDMARK_BOX, points_box
+from synthforge.models.hourglass import certainty
 from synthforge.models.multitask import TASKS, Prediction, normalise
 from synthforge.models.store import StoredModel
-from synthforge.prediction.boxes import Box
+from synthforge.prediction.boxes import Box, Detector, overlap
+from synthforge.prediction.sources import Picture
 
 CHUNK = 32  # crops that go through the network together
+DOUBT = 3  # times as unsure as the network was on average of faces held out in training: not a face
 
 
 @dataclass(frozen=True)
 class Face:
     """Labels of one face.
 
-    `points` are pixels of the picture; `ids` (classes of the model) and `depth` (metres, NaN where the
-    class is background) cover the part of the picture that the crop shows, whose first pixel is
-    `corner` (x, y). `box` is what the crop was made from.
+    `points` are pixels of the picture, `score` their `certainty` (0 to 1); `ids` (classes of the model) and
+    `depth` (metres, NaN where the class is background) cover the part of the picture that the crop shows,
+    whose first pixel is `corner` (x, y). `box` is what the crop was made from.
     """
 
     box: Box
     points: Float[np.ndarray, "p 2"]
+    score: float
     corner: tuple[int, int]
     ids: UInt8[np.ndarray, "h w"]
     depth: Float[np.ndarray, "h w"]
@@ -49,37 +53,40 @@ def crop_window(box: Box, size: tuple[int, int], scale: float = CROP_SCALE) -> t
 
 
 class FaceModel:
-    """Runs a stored model on faces, in crops of the size it was trained on (`scale` times the box).
+    """Runs a stored model on faces, in crops of the size it was trained on (`scale` times the box)."""
 
-    Args:
-        model: from `load_model`.
-        refine: look once more, at the box of the points that the first look gives: a detector's boxes
-            are loose, and training's crops were made from landmarks.
-    """
-
-    def __init__(self, model: StoredModel, refine: bool):
-        self.net, self.refine, self.size = model.net, refine, model.net.config.input_size
+    def __init__(self, model: StoredModel):
+        self.net, self.size = model.net, model.net.config.input_size
         self.device = next(model.net.parameters()).device
         self.scale = model.crop_scale(LANDMARK_BOX, CROP_SCALE)
+        self.sure = 1 - DOUBT * (1 - model.certainty)  # from here on a candidate is a face
 
     def __call__(self, rgb: Sequence[UInt8[np.ndarray, "_h _w 3"]], boxes: Sequence[Box]) -> list[Face]:
         """The face in each box; box i lies in picture i (one picture may stand there many times)."""
         faces = []
-        for start in range(0, len(boxes), CHUNK):
-            part = slice(start, start + CHUNK)
-            faces += self._chunk(rgb[part], boxes[part])
+        for part in _chunks(len(boxes)):
+            answer, matrices = self._look(rgb[part], boxes[part], TASKS)
+            row = zip(boxes[part], matrices, rgb[part], strict=True)
+            faces += [self._face(answer, i, box, m, image.shape[:2]) for i, (box, m, image) in enumerate(row)]
         return faces
 
-    def _chunk(self, rgb: Sequence[np.ndarray], boxes: Sequence[Box]) -> list[Face]:
-        if self.refine:
-            first, matrices = self._look(rgb, boxes, ["points"])
-            seen = [self._points(first, i, m) for i, m in enumerate(matrices)]
-            boxes = [_tighter(box, points) for box, points in zip(boxes, seen, strict=True)]
-        answer, matrices = self._look(rgb, boxes, TASKS)
-        return [
-            self._face(answer, i, box, matrix, image.shape[:2])
-            for i, (box, matrix, image) in enumerate(zip(boxes, matrices, rgb, strict=True))
-        ]
+    def look_closer(
+        self, rgb: Sequence[UInt8[np.ndarray, "_h _w 3"]], boxes: Sequence[Box]
+    ) -> list[tuple[Box, float]]:
+        """Box of the points that are seen in each loose box, and the `certainty` that they are a face's.
+
+        A detector's boxes are loose, and training's crops were made from landmarks: so the network looks
+        a second time, at the box of the points it saw first.
+        """
+        closer = []
+        for part in _chunks(len(boxes)):
+            images, tight = rgb[part], boxes[part]
+            for _ in range(2):
+                answer, matrices = self._look(images, tight, ["points"])
+                points = [self._points(answer, i, m) for i, m in enumerate(matrices)]
+                tight = [_tighter(box, p) for box, p in zip(tight, points, strict=True)]
+            closer += zip(tight, certainty(answer.log_heatmaps[-1]).tolist(), strict=True)
+        return closer
 
     @torch.no_grad()
     def _look(self, rgb, boxes, tasks: Sequence[str]) -> tuple[Prediction, list[geometry.Affine]]:
@@ -101,7 +108,39 @@ class FaceModel:
         ids = most_probable(p, back, (y1 - y0, x1 - x0))
         z = geometry.warp_image(answer.depth[i].float().cpu().numpy(), back, ids.shape, fill=np.nan)
         depth = np.where(ids > 0, z, np.float32(np.nan))
-        return Face(box, self._points(answer, i, matrix), (x0, y0), ids, depth)
+        score = float(certainty(answer.log_heatmaps[-1][i : i + 1]))
+        return Face(box, self._points(answer, i, matrix), score, (x0, y0), ids, depth)
+
+
+def _chunks(n: int) -> list[slice]:
+    return [slice(start, start + CHUNK) for start in range(0, n, CHUNK)]
+
+
+def find_faces(net: FaceModel, detector: Detector, pictures: Sequence[Picture]) -> list[list[Box]]:
+    """Boxes of the faces in each picture, the largest first: what a search of the detector gave and the
+    network, looking closer, is sure of."""
+    found: list[list[Box]] = [[] for _ in pictures]
+    for search in detector.attempts():
+        jobs = [(k, box) for k, picture in enumerate(pictures) if not found[k] for box in search(picture)]
+        closer = net.look_closer([pictures[k].rgb for k, _ in jobs], [box for _, box in jobs])
+        sure: list[list[tuple[float, Box]]] = [[] for _ in pictures]
+        for (k, _), (box, score) in zip(jobs, closer, strict=True):
+            if score >= net.sure:
+                sure[k].append((score, box))
+        for k, row in enumerate(sure):
+            found[k] += distinct([box for _, box in sorted(row, reverse=True)])
+    if not detector.all_faces:
+        found = [row[:1] for row in found]
+    return found
+
+
+def distinct(boxes: Sequence[Box]) -> list[Box]:
+    """Boxes that overlap none before them by half, the largest first."""
+    kept: list[Box] = []
+    for box in boxes:
+        if all(overlap(box, other) < 0.5 for other in kept):
+            kept.append(box)
+    return sorted(kept, key=lambda b: (-max(b[2] - b[0], b[3] - b[1]), b))
 
 
 def most_probable(

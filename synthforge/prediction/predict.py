@@ -12,7 +12,7 @@ from synthforge.errors import DatasetError
 from synthforge.models.label_nets import state_sha256
 from synthforge.models.store import StoredModel
 from synthforge.prediction.boxes import Box, Detector, GivenBoxes
-from synthforge.prediction.faces import FaceModel, crop_window
+from synthforge.prediction.faces import FaceModel, crop_window, find_faces
 from synthforge.prediction.sources import Picture, count_pictures, find_inputs, pictures
 from synthforge.prediction.write import DEPTH_SCALE, DEPTH_ZERO, Outputs
 
@@ -70,7 +70,7 @@ def predict(
         raise DatasetError("no image or video there", where=", ".join(map(str, paths)))
     colors = np.array([c["color"] for c in model.card["classes"]], np.uint8)
     target = model.net.config.depth_target
-    net, summary = FaceModel(model, find.refine), Summary()
+    net, summary = FaceModel(model), Summary()
     with Outputs(out, colors, target, overlay, npy) as outputs:
         row = iter(track(pictures(inputs, summary.unreadable), count_pictures(inputs)))
         for group in _groups(row, batch):
@@ -107,7 +107,8 @@ def _groups(row: Iterator[Picture], size: int) -> Iterator[list[Picture]]:
 def _run_group(
     group: list[Picture], find: GivenBoxes | Detector, net: FaceModel, outputs: Outputs, summary: Summary
 ) -> None:
-    found = [find(picture) for picture in group]
+    given = isinstance(find, GivenBoxes)
+    found = [find(picture) for picture in group] if given else find_faces(net, find, group)
     boxes = [
         [b for b in row if _meets(b, picture, net.scale)] for picture, row in zip(group, found, strict=True)
     ]

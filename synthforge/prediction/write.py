@@ -117,9 +117,13 @@ def join(
 
 
 def records(faces: list[Face]) -> list[dict]:
-    """Faces as JSON: box and landmarks in pixels, to a thousandth."""
+    """Faces as JSON: box and landmarks in pixels, to a thousandth, and the network's certainty."""
     return [
-        {"box": np.round(face.box, 3).tolist(), "landmarks": np.round(face.points, 3).tolist()}
+        {
+            "box": np.round(face.box, 3).tolist(),
+            "score": round(face.score, 4),
+            "landmarks": np.round(face.points, 3).tolist(),
+        }
         for face in faces
     ]
 

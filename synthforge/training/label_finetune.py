@@ -219,6 +219,7 @@ def label_finetune(
         "steps": steps,
         "minutes": round((time.monotonic() - began) / 60, 2),
         "ridge_penalty": penalty,
+        "certainty": None if backbone is None else read_card(backbone)["training"].get("certainty"),
         "backbone": None if backbone is None else str(backbone),
         "backbone_frozen": before == after,
         "backbone_sha256_before": before,

@@ -24,6 +24,7 @@ from synthforge.detector import LandmarkDetector
 from synthforge.errors import ConfigError, DatasetError
 from synthforge.evaluation.panels import batch_panel, write_png
 from synthforge.models import losses
+from synthforge.models.hourglass import certainty
 from synthforge.models.losses import LossConfig
 from synthforge.models.multitask import ModelConfig, MultiTaskNet, Prediction, normalise
 from synthforge.models.store import save_model
@@ -171,6 +172,7 @@ class MultiTaskModule(TaskModule):
         surface = torch.isfinite(target)
         relative = losses.relative_depth(torch.where(surface, prediction.depth.float(), torch.inf))
         off = (torch.where(surface, relative - target, 0)).abs()
+        self.log("certainty", certainty(prediction.log_heatmaps[-1]).mean(), batch_size=n)
         self.log("check/depth_mm", 1000 * losses.weighted_mean(off, surface.float()), batch_size=n)
 
 
@@ -288,6 +290,7 @@ def train(
     panels = (PanelWriter(next(iter(check)), out / "panels"),) if check else ()
     batches = Batches(lambda *share: run_loader(views, run, first, share), check)
     taken = fit(module, batches, out, checkpoint, panels, progress_bar)
+    metrics = {name: float(value) for name, value in module.trainer.callback_metrics.items()}
     report = {
         "steps": taken,
         "views": taken * run.batch,
@@ -296,7 +299,8 @@ def train(
         "minutes": round(module.seconds() / 60, 2),
         "data": [str(p) for p in data],
         "data_sha256": [ShardSource(p).sha256 for p in data],
-        "held_out": {k: float(v) for k, v in module.trainer.callback_metrics.items() if "check/" in k},
+        "held_out": {name: value for name, value in metrics.items() if "check/" in name},
+        "certainty": metrics.get("certainty"),
     }
     if first_process():
         source = sources[0][0]

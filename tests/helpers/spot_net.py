@@ -1,7 +1,7 @@
 """A planted network whose every answer is known: it finds a red spot in its crop.
 
-Points lie around the spot's centroid in a fixed pattern, class 5 is where red is strong, and depth is a
-plane over the crop.
+Points lie around the spot's centroid in a fixed pattern, with heat maps narrow where red is strong and flat
+where there is none; class 5 is where red is strong, and depth is a plane over the crop.
 """
 
 from types import SimpleNamespace
@@ -46,14 +46,17 @@ class SpotNet(nn.Module):
         logits[:, :1], logits[:, CLASS : CLASS + 1] = 10 * (0.5 - small), 10 * (small - 0.5)
         at = (torch.arange(SIZE // STRIDE) + 0.5) * STRIDE / SIZE
         depth = plane(at[None, None, :], at[None, :, None]).expand(len(rgb), -1, -1)
-        return Prediction(rgb[:, :1, :2, :2], points, None, logits, depth)
+        cells = (torch.arange(20) + 0.5) / 20
+        away = (cells - points[..., :1])[:, :, None] ** 2 + (cells - points[..., 1:])[..., None] ** 2
+        maps = (-away * 1200 * red.amax((1, 2))[:, None, None, None]).flatten(2).log_softmax(2)
+        return Prediction(rgb[:, :1, :2, :2], points, [maps.view_as(away)], logits, depth)
 
 
 def spot_model(**kwargs) -> StoredModel:
     """The network as `load_model` would give it."""
     classes = [{"id": c.id, "name": c.name, "color": list(c.color)} for c in CLASSES]
     assert tuple(c["name"] for c in classes) == CLASS_NAMES
-    return StoredModel(SpotNet(**kwargs).eval(), {"kind": "multitask", "classes": classes})
+    return StoredModel(SpotNet(**kwargs).eval(), {"kind": "multitask", "classes": classes, "training": {}})
 
 
 def spot_image(size: tuple[int, int], spot, crop: float) -> np.ndarray:

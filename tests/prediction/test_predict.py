@@ -163,7 +163,7 @@ def test_larger_faces_cover_smaller_ones_and_background_covers_nothing():
     def face(side, ids):
         ids = np.array(ids, np.uint8)
         depth = np.where(ids, np.float32(side), np.float32(np.nan))
-        return Face((0.0, 0.0, side, side), np.zeros((68, 2)), (1, 0), ids, depth)
+        return Face((0.0, 0.0, side, side), np.zeros((68, 2)), 1.0, (1, 0), ids, depth)
 
     ids, depth = join([face(9.0, [[0, 3, 3]]), face(2.0, [[7, 7, 0]])], (2, 5))
     assert ids.tolist() == [[0, 7, 3, 3, 0], [0] * 5]

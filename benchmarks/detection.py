@@ -1,0 +1,60 @@
+"""Does `synthforge predict` find the faces of annotated photographs, and none where there is none?
+
+    PYTHONPATH=. python -m benchmarks.detection 300W-DIR [--model RUN]
+
+Each photograph is searched as it is, and once more with its face painted over. A face counts as found where
+its box overlaps the annotated points' box by more than half (intersection over union).
+"""
+
+from pathlib import Path
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from synthforge.datasets.sample import points_box, read_rgb
+from synthforge.datasets.w300 import read_pts
+from synthforge.models.store import load_model
+from synthforge.prediction.boxes import Box, Detector, overlap
+from synthforge.prediction.faces import FaceModel, find_faces
+from synthforge.prediction.sources import Input, Picture
+
+
+def painted_over(rgb: np.ndarray, box: Box) -> np.ndarray:
+    """The picture with its mean colour on a square about the box that hair and chin lie in too."""
+    centre, half = (
+        np.array([box[0] + box[2], box[1] + box[3]]) / 2,
+        0.9 * max(box[2] - box[0], box[3] - box[1]),
+    )
+    (x0, y0), (x1, y1) = np.maximum(centre - half, 0).astype(int), (centre + half).astype(int)
+    out = rgb.copy()
+    out[y0:y1, x0:x1] = rgb.mean((0, 1)).astype(np.uint8)
+    return out
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--model", default="shipped", show_default=True, type=click.Path(path_type=Path))
+def main(folder: Path, model: Path) -> None:
+    """Print how many faces are found, missed and mistaken."""
+    net, detector = FaceModel(load_model(model)), Detector()
+    found, missed, mistaken, imagined = 0, [], [], []
+    files = sorted(folder.rglob("*.pts"))
+    for file in tqdm(files, unit="photograph"):
+        box, source = points_box(read_pts(file)), Input(file, file.stem)
+        rgb = read_rgb(str(next(p for p in file.parent.glob(file.stem + ".*") if p.suffix != ".pts")))
+        [boxes], [none] = (
+            find_faces(net, detector, [Picture(source, image)]) for image in (rgb, painted_over(rgb, box))
+        )
+        hit = bool(boxes) and overlap(boxes[0], box) > 0.5
+        found += hit
+        missed += [file.stem] * (not boxes)
+        mistaken += [file.stem] * (bool(boxes) and not hit)
+        imagined += [file.stem] * bool(none)
+    print(f"{len(files)} photographs: {found} faces found, {len(missed)} missed, {len(mistaken)} mistaken")
+    print(f"with the face painted over: a face in {len(imagined)}")
+    print("\n".join([f"missed {name}" for name in missed] + [f"mistaken {name}" for name in mistaken]))
+
+
+if __name__ == "__main__":
+    main()
