@@ -88,12 +88,18 @@ class PointTranslator(nn.Module):
 
     @torch.no_grad()
     def fit(
-        self, predicted: Float[Tensor, "b p 2"], true: Float[Tensor, "b p 2"], penalty: float
+        self,
+        predicted: Float[Tensor, "b p 2"],
+        true: Float[Tensor, "b p 2"],
+        penalty: float,
+        offset_penalty: float = 0.0,
     ) -> "PointTranslator":
-        """Set the affine part by ridge regression; `penalty` weighs departures from a plain offset."""
+        """Set the affine part by ridge regression: `penalty` weighs departures from a plain offset,
+        `offset_penalty` the offset itself (infinite: none)."""
         x, y = _regression(predicted, true)
         mean_x, mean_y = x.mean(0), y.mean(0)
         weight = ridge(x - mean_x, y - mean_y, penalty)
+        mean_y = mean_y / (1 + offset_penalty)
         self.affine.weight.copy_(weight.T)
         self.affine.bias.copy_(mean_y - mean_x @ weight)
         return self

@@ -192,9 +192,9 @@ def label_finetune(
     if bn == "adapt" and not all_trained:
         _adapt(net, photographs, config)
     fixed = state_sha256(net.fixed())
-    steps, penalty = 0, None
+    steps, penalties = 0, None
     if net.points is not None:
-        penalty = fit_adapter(net, photographs, config.adapter_views, config.fit.seed)
+        penalties = fit_adapter(net, photographs, config.adapter_views, config.fit.seed)
         net.points.affine.requires_grad_(False)  # descent would only spoil the closed form
     if method != "adapter":
         module = LabelModule(net, config, source)
@@ -218,7 +218,8 @@ def label_finetune(
         "data_licence": source.benchmark.licence if isinstance(source, PhotoSource) else "",
         "steps": steps,
         "minutes": round((time.monotonic() - began) / 60, 2),
-        "ridge_penalty": penalty,
+        "ridge_penalty": penalties and penalties[0],
+        "offset_penalty": penalties and penalties[1],
         "certainty": None if backbone is None else read_card(backbone)["training"].get("certainty"),
         "backbone": None if backbone is None else str(backbone),
         "backbone_frozen": before == after,

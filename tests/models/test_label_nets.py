@@ -52,6 +52,18 @@ def test_adapter_recovers_an_affine_map_of_the_shape():
     torch.testing.assert_close(away, moved.float() * 3 + 7, atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize("offset_penalty", [0.0, 0.5, 1e6])
+def test_a_penalised_offset_is_the_ridge_regression_on_a_constant(offset_penalty):
+    torch.manual_seed(2)
+    predicted, true = torch.rand(30, 4, 2).double(), torch.rand(30, 4, 2).double()
+    shape, mean, radius = shape_frame(predicted)
+    corrections = ((true - mean) / radius - shape).flatten(1)
+    expected = ridge(torch.ones(30, 1).double(), corrections, offset_penalty)[0].view(4, 2)
+    adapter = PointTranslator(4, 0).fit(predicted, true, penalty=1e12, offset_penalty=offset_penalty)
+    moved = (adapter(predicted) - predicted) / radius
+    torch.testing.assert_close(moved.double(), expected.expand(30, 4, 2), atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("points", ["affine", "mlp", "maps"])
 @pytest.mark.parametrize("features", [True, False])
 def test_label_networks_start_as_the_backbone(points, features):
