@@ -81,20 +81,20 @@ class BatchLoader:
 
         def oldest() -> Batch:
             done, slot, n = waiting.popleft()
-            try:
-                done.result()
-            except BrokenProcessPool as error:
-                fix = "memory may be short: take fewer workers or smaller batches"
-                raise DatasetError("a worker was killed", where=str(self.reader.path), fix=fix) from error
+            done.result()
             return _tensors(self._views(ring[slot].numpy().copy(), n))
 
-        with ProcessPoolExecutor(self.workers, get_context(self.start), _begin, (self, ring)) as pool:
-            for k, indices in enumerate(batches):
-                if len(waiting) == slots:  # the oldest has the slot that this one needs
+        try:
+            with ProcessPoolExecutor(self.workers, get_context(self.start), _begin, (self, ring)) as pool:
+                for k, indices in enumerate(batches):
+                    if len(waiting) == slots:  # the oldest has the slot that this one needs
+                        yield oldest()
+                    waiting.append((pool.submit(_fill, k % slots, indices), k % slots, len(indices)))
+                while waiting:
                     yield oldest()
-                waiting.append((pool.submit(_fill, k % slots, indices), k % slots, len(indices)))
-            while waiting:
-                yield oldest()
+        except BrokenProcessPool as error:
+            fix = "memory may be short: take fewer workers or smaller batches"
+            raise DatasetError("a worker was killed", where=str(self.reader.path), fix=fix) from error
 
     def _memory(self) -> UInt8[np.ndarray, " bytes"]:
         """Room for a batch; in one piece, so that the kernel takes huge pages for it."""
