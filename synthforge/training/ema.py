@@ -32,7 +32,9 @@ class Ema(L.Callback):
         for name, value in self.net.state_dict().items():
             average = self.average[name] = self.average[name].to(value.device)
             if value.is_floating_point():
-                average.lerp_(value.detach().to(average.dtype), share)
+                value = value.detach().to(average.dtype)
+                # Of two -0.0 the mean is 0.0, but what is frozen is to stay bit for bit.
+                average.copy_(torch.where(average == value, average, average.lerp(value, share)))
             else:
                 average.copy_(value)
 

@@ -13,7 +13,7 @@ from synthforge.datasets.mixed import MixSampler, RelabelledSource, class_lookup
 from synthforge.datasets.sample import LANDMARK_BOX, TargetClass
 from synthforge.errors import ConfigError
 from synthforge.models.label_nets import LAST_LAYERS
-from synthforge.models.store import load_model, read_card
+from synthforge.models.store import load_model, read_card, save_model
 from synthforge.storage.run import run
 from synthforge.training.label_finetune import LabelTrainConfig, label_finetune
 from synthforge.training.multitask import train
@@ -244,3 +244,16 @@ def test_relative_depth_gets_a_label_network(backbone, tmp_path):
     rows = [line.split(",") for line in (tmp_path / "r/logs/metrics.csv").read_text().splitlines()]
     values = [float(row[rows[0].index("loss/depth")]) for row in rows[1:]]
     assert values[-1] < 1.0 and load_model(tmp_path / "r").net.depth is not None
+
+
+def test_a_moving_average_leaves_what_is_frozen_bit_for_bit(backbone, tmp_path):
+    stored = load_model(backbone)
+    with torch.no_grad():
+        for p in stored.net.encoder.parameters():
+            p[(0,) * p.ndim] = -0.0  # which arithmetic turns into 0.0
+    save_model(tmp_path / "b", stored.net, stored.card["classes"], {})
+    config = replace(settings(12), fit=replace(settings(12).fit, ema=0.9))
+    report = label_finetune(config, Spots(), tmp_path / "b", tmp_path / "r", "lf", progress_bar=False)
+    assert report["backbone_frozen"]
+    kept = load_model(tmp_path / "r").net.backbone.encoder.parameters()
+    assert all(torch.signbit(p[(0,) * p.ndim]) for p in kept)
