@@ -172,7 +172,7 @@ class MultiTaskModule(TaskModule):
         surface = torch.isfinite(target)
         relative = losses.relative_depth(torch.where(surface, prediction.depth.float(), torch.inf))
         off = (torch.where(surface, relative - target, 0)).abs()
-        self.log("certainty", certainty(prediction.log_heatmaps[-1]).mean(), batch_size=n)
+        self.log("check/certainty", certainty(prediction.log_heatmaps[-1]).mean(), batch_size=n)
         self.log("check/depth_mm", 1000 * losses.weighted_mean(off, surface.float()), batch_size=n)
 
 
@@ -300,7 +300,7 @@ def train(
         "data": [str(p) for p in data],
         "data_sha256": [ShardSource(p).sha256 for p in data],
         "held_out": {name: value for name, value in metrics.items() if "check/" in name},
-        "certainty": metrics.get("certainty"),
+        "certainty": metrics.get("check/certainty"),
     }
     if first_process():
         source = sources[0][0]

@@ -45,7 +45,9 @@ def test_a_run_leaves_all_it_promises(stage_one):
     rows = list(csv.DictReader((stage_one / "logs/metrics.csv").open()))
     assert {"loss/heatmap", "loss/depth", "loss/consistency", "check/points_px"} <= set(rows[0])
     assert (stage_one / "panels/step_000008.png").is_file()
-    assert load_model(stage_one).class_names[13] == "hair"
+    model = load_model(stage_one)
+    assert model.class_names[13] == "hair"
+    assert 0 < model.certainty <= 1 and model.certainty == report["held_out"]["check/certainty"]
 
 
 def test_an_interrupted_run_resumes_to_the_same_weights(shards, stage_one, tmp_path, monkeypatch, capsys):
