@@ -193,10 +193,11 @@ def soft_argmax(log_probability: Float[Tensor, "b p h w"]) -> Float[Tensor, "b p
 
 
 def certainty(log_probability: Float[Tensor, "b p h w"]) -> Float[Tensor, " b"]:
-    """Share of the maps' mass within `NEAR` of each map's mean, over all points: near 1 where the network
-    knows its points, little where it sees no face."""
+    """Share of the maps' mass within `NEAR` (a cell, where cells are larger) of each map's mean, over all
+    points: near 1 where the network knows its points, little where it sees no face."""
     p = log_probability.float().exp()
+    near = max(NEAR, 1 / min(p.shape[-2:]))
     y, x = cell_centres(*p.shape[-2:], like=p)
     mean = soft_argmax(log_probability.float())[..., None, None]
     squared = (x - mean[:, :, 0]) ** 2 + (y[:, None] - mean[:, :, 1]) ** 2
-    return (p * (squared <= NEAR**2)).sum((2, 3)).mean(1)
+    return (p * (squared <= near**2)).sum((2, 3)).mean(1)

@@ -35,7 +35,8 @@ class StoredModel:
     def certainty(self) -> float:
         """Mean `hourglass.certainty` on faces held out in training; models that do not say: that of the
         one that ships."""
-        return self.card["training"].get("certainty") or 0.965
+        known = self.card["training"].get("certainty")
+        return 0.965 if known is None else known
 
     def crop_scale(self, crop_source: str, otherwise: float) -> float:
         """Side of the crop over its box: that of training, if it had boxes of this kind."""
