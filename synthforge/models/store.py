@@ -33,8 +33,7 @@ class StoredModel:
 
     @property
     def certainty(self) -> float:
-        """Mean `hourglass.certainty` on faces held out in training; models that do not say: that of the
-        one that ships."""
+        """Mean `hourglass.certainty` on faces held out in training (models that do not say: 0.965)."""
         known = self.card["training"].get("certainty")
         return 0.965 if known is None else known
 
