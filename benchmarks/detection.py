@@ -12,21 +12,16 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from synthforge.datasets.sample import points_box, read_rgb
-from synthforge.datasets.w300 import read_pts
+from synthforge.datasets.w300 import W300Source
 from synthforge.models.store import load_model
 from synthforge.prediction.boxes import Box, Detector, overlap
-from synthforge.prediction.faces import FaceModel, find_faces
+from synthforge.prediction.faces import FaceModel, crop_window, find_faces
 from synthforge.prediction.sources import Input, Picture
 
 
 def painted_over(rgb: np.ndarray, box: Box) -> np.ndarray:
     """The picture with its mean colour on a square about the box that hair and chin lie in too."""
-    centre, half = (
-        np.array([box[0] + box[2], box[1] + box[3]]) / 2,
-        0.9 * max(box[2] - box[0], box[3] - box[1]),
-    )
-    (x0, y0), (x1, y1) = np.maximum(centre - half, 0).astype(int), (centre + half).astype(int)
+    x0, y0, x1, y1 = crop_window(box, rgb.shape[:2], 1.8)
     out = rgb.copy()
     out[y0:y1, x0:x1] = rgb.mean((0, 1)).astype(np.uint8)
     return out
@@ -39,19 +34,20 @@ def main(folder: Path, model: Path) -> None:
     """Print how many faces are found, missed and mistaken."""
     net, detector = FaceModel(load_model(model)), Detector()
     found, missed, mistaken, imagined = 0, [], [], []
-    files = sorted(folder.rglob("*.pts"))
-    for file in tqdm(files, unit="photograph"):
-        box, source = points_box(read_pts(file)), Input(file, file.stem)
-        rgb = read_rgb(str(next(p for p in file.parent.glob(file.stem + ".*") if p.suffix != ".pts")))
+    photographs = W300Source([folder])
+    for sample in tqdm((photographs[i] for i in range(len(photographs))), total=len(photographs)):
+        source = Input(Path(sample.name), sample.name)
         [boxes], [none] = (
-            find_faces(net, detector, [Picture(source, image)]) for image in (rgb, painted_over(rgb, box))
+            find_faces(net, detector, [Picture(source, image)])
+            for image in (sample.rgb, painted_over(sample.rgb, sample.box))
         )
-        hit = bool(boxes) and overlap(boxes[0], box) > 0.5
+        hit = bool(boxes) and overlap(boxes[0], sample.box) > 0.5
         found += hit
-        missed += [file.stem] * (not boxes)
-        mistaken += [file.stem] * (bool(boxes) and not hit)
-        imagined += [file.stem] * bool(none)
-    print(f"{len(files)} photographs: {found} faces found, {len(missed)} missed, {len(mistaken)} mistaken")
+        missed += [sample.name] * (not boxes)
+        mistaken += [sample.name] * (bool(boxes) and not hit)
+        imagined += [sample.name] * bool(none)
+    print(f"{len(photographs)} photographs: {found} faces found")
+    print(f"{len(missed)} missed, {len(mistaken)} mistaken")
     print(f"with the face painted over: a face in {len(imagined)}")
     print("\n".join([f"missed {name}" for name in missed] + [f"mistaken {name}" for name in mistaken]))
 

@@ -242,13 +242,13 @@ class DatasetReader:
     def _names(self) -> list[str]:
         if not self._field_names:
             names: list[str] = []
-            self._file(0).visititems(lambda name, item: names.append(name) if is_data(item) else None)
+            file, _ = self._open(0)
+            file.visititems(lambda name, item: names.append(name) if is_data(item) else None)
             self._field_names = names
         return self._field_names
 
     def _data(self, shard: int, name: str) -> h5py.Dataset:
-        file = self._file(shard)
-        handles = self._handles[shard]
+        file, handles = self._open(shard)
         if name not in handles:
             item = file.get(name)
             if not is_data(item):
@@ -258,27 +258,26 @@ class DatasetReader:
             handles[name] = item
         return handles[name]
 
-    def _file(self, shard: int) -> h5py.File:
+    def _open(self, shard: int) -> tuple[h5py.File, dict[str, h5py.Dataset]]:
+        """A shard's file, and the data sets of it that were used so far."""
         if self._pid != os.getpid():
             self._close()
-        if shard not in self._files:
+        if shard not in self._shards:
             path = self.path / self.shards[shard]["file"]
             try:
-                self._files[shard] = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
+                file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
             except OSError as error:
                 raise DatasetError(
                     "is missing or damaged", where=str(path), fix=f"run: synthforge verify {self.path}"
                 ) from error
-            self._handles[shard] = {}
-            if len(self._files) > _MAX_OPEN:
-                oldest, _ = self._files.popitem(last=False)
-                del self._handles[oldest]  # HDF5 closes a file with its last open object
-        return self._files[shard]
+            self._shards[shard] = file, {}
+            if len(self._shards) > _MAX_OPEN:
+                self._shards.popitem(last=False)  # HDF5 closes a file with its last open object
+        return self._shards[shard]
 
     def _close(self) -> None:
         self._pid = os.getpid()
-        self._files: OrderedDict[int, h5py.File] = OrderedDict()
-        self._handles: dict[int, dict[str, h5py.Dataset]] = {}  # of each open file, those used so far
+        self._shards: OrderedDict[int, tuple[h5py.File, dict[str, h5py.Dataset]]] = OrderedDict()
         self._field_names: list[str] = []
 
 

@@ -183,8 +183,9 @@ def label_finetune(
     net, began = _prepare(backbone, source, method, features, bn, label_net, config), time.monotonic()
     chosen = choose(source, n_real, config.subset_seed, subset, exclude)
     photographs = CachedSource(source, 1.6 * net.config.input_size, chosen)
-    if backbone is not None:  # crops as large as those it knows
-        photographs.crop_scale = trained_scale(read_card(backbone), source.crop_source, source.crop_scale)
+    card = None if backbone is None else read_card(backbone)
+    if card:  # crops as large as those it knows
+        photographs.crop_scale = trained_scale(card, source.crop_source, source.crop_scale)
     before = state_sha256(net.backbone)
     L.seed_everything(config.fit.seed, workers=True, verbose=False)
     _begin(out, config, photographs)
@@ -220,7 +221,7 @@ def label_finetune(
         "minutes": round((time.monotonic() - began) / 60, 2),
         "ridge_penalty": penalties and penalties[0],
         "offset_penalty": penalties and penalties[1],
-        "certainty": None if backbone is None else read_card(backbone)["training"].get("certainty"),
+        "certainty": card and card["training"].get("certainty"),
         "backbone": None if backbone is None else str(backbone),
         "backbone_frozen": before == after,
         "backbone_sha256_before": before,
