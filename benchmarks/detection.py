@@ -49,7 +49,9 @@ def main(folder: Path, model: Path) -> None:
     print(f"{len(photographs)} photographs: {found} faces found")
     print(f"{len(missed)} missed, {len(mistaken)} mistaken")
     print(f"with the face painted over: a face in {len(imagined)}")
-    print("\n".join([f"missed {name}" for name in missed] + [f"mistaken {name}" for name in mistaken]))
+    for what, names in {"missed": missed, "mistaken": mistaken, "imagined": imagined}.items():
+        for name in names:
+            print(what, name)
 
 
 if __name__ == "__main__":
