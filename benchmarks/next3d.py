@@ -1,6 +1,6 @@
 """Speed and memory of the neural backend by stage: `synthforge bench next3d` from a source checkout.
 
-    PYTHONPATH=.:third_party python -m benchmarks.next3d --help
+PYTHONPATH=.:third_party python -m benchmarks.next3d --help
 """
 
 from synthforge.cli.bench import next3d

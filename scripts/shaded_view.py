@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
+from synthforge.cameras.project import orbit_camera, project
 from synthforge.conventions import CLASS_ID
 from synthforge.heads.base import HeadModel
 from synthforge.render import rasterize
-from synthforge.scene.cameras import orbit_camera, project
 
 SKIN = (0.82, 0.64, 0.54)
 COLORS = {

@@ -13,16 +13,16 @@ from jaxtyping import Float
 
 from synthforge import __version__
 from synthforge.annotate import HAIR_OR_OTHER, SOFT_MASKS, annotate
+from synthforge.cameras.project import to_camera, to_pixels
 from synthforge.config import load_config
 from synthforge.errors import ConfigError, DatasetError, SynthforgeError
-from synthforge.generators.attributes import check_attributes
 from synthforge.generators.base import Generator, NeuralGenerator
-from synthforge.generators.neural import LATENT, NeuralConfig
-from synthforge.generators.tracer import PathtraceConfig
+from synthforge.generators.mitsuba.tracer import PathtraceConfig
+from synthforge.generators.next3d.config import LATENT, NeuralConfig
+from synthforge.generators.raster.attributes import check_attributes
 from synthforge.heads.base import HeadModel
 from synthforge.heads.registry import check_head, load_head
 from synthforge.landmark_sets import dense_set
-from synthforge.scene.cameras import to_camera, to_pixels
 from synthforge.scene.sampling import SceneConfig, SceneSampler, with_resolution
 from synthforge.storage.index import CONFIG
 from synthforge.storage.reader import DatasetReader
@@ -126,7 +126,7 @@ class SceneSource:
     def backend(self) -> Generator | NeuralGenerator:
         c = self.config
         if c.backend == "next3d":
-            from synthforge.generators.next3d import Next3dGenerator
+            from synthforge.generators.next3d.backend import Next3dGenerator
 
             conditioned = c.scene.views_per_identity == 1
             return Next3dGenerator(c.neural, self.head, conditioned, self.device, self.batch_size)
@@ -135,10 +135,10 @@ class SceneSource:
             for name in ("backgrounds", "environments")
         }
         if c.backend == "pathtrace":
-            from synthforge.generators.pathtrace import PathtraceGenerator
+            from synthforge.generators.mitsuba.backend import PathtraceGenerator
 
             return PathtraceGenerator(c.pathtrace, supersample=c.supersample, **folders)
-        from synthforge.generators.raster import RasterGenerator
+        from synthforge.generators.raster.backend import RasterGenerator
 
         return RasterGenerator(supersample=c.supersample, **folders)
 
@@ -182,7 +182,7 @@ class SceneSource:
         """Samples to be drawn together in one process; 0: each by itself, in any."""
         if self.config.backend != "next3d":
             return 0
-        from synthforge.generators.next3d import default_batch
+        from synthforge.generators.next3d.backend import default_batch
 
         return self.batch_size or default_batch(self.device)
 

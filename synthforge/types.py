@@ -15,7 +15,7 @@ from jaxtyping import Float, Int, UInt8
 @dataclass(frozen=True)
 class Camera:
     """Pinhole camera behind a lens. `intrinsics` are in pixels of an image of `size` (height, width);
-    `distortion` is k1, k2, p1, p2, k3 as `synthforge.lens` has them, 0 for none."""
+    `distortion` is k1, k2, p1, p2, k3 as `synthforge.cameras.lens` has them, 0 for none."""
 
     intrinsics: Float[np.ndarray, "3 3"]
     cam2world: Float[np.ndarray, "4 4"]

@@ -12,7 +12,7 @@ from synthforge.alignment import CheckpointAffine
 from synthforge.cli import main
 from synthforge.detector import load_detector
 from synthforge.errors import AssetError, ConfigError, SynthforgeError
-from synthforge.generators import next3d as backend
+from synthforge.generators.next3d import backend
 from synthforge.heads.base import HeadModel
 from synthforge.storage.reader import DatasetReader
 from tests.helpers.planted_network import PlantedNetwork

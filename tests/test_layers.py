@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "synthforge"
-BASE = {"types", "conventions", "errors", "rng", "config", "detector", "lens", "landmark_sets"}
+BASE = {"types", "conventions", "errors", "rng", "config", "detector", "cameras", "landmark_sets"}
 HEADS = BASE | {"render", "heads"}
 GENERATING = HEADS | {"scene", "generators", "alignment", "annotate"}
 MAY_IMPORT = {
+    "cameras": BASE,
     "licensed": BASE | {"assets_store", "licensed"},
     "heads": HEADS | {"assets_store", "licensed"},
     "scene": HEADS | {"scene"},
@@ -26,10 +27,20 @@ MAY_IMPORT = {
     "study": BASE | {"storage", "datasets", "models", "training", "evaluation", "study"},
     "prediction": BASE | {"storage", "datasets", "models", "evaluation", "prediction"},
 }
+LOOK = ("shading", "geometry", "hair", "face")  # each may import those before it
+WITHIN_GENERATORS = {
+    **{room: set(LOOK[: i + 1]) for i, room in enumerate(LOOK)},
+    "accessories": {"shading", "geometry", "accessories"},
+    "occluders": {"shading", "geometry", "occluders"},
+    "backdrop": {"shading", "backdrop"},
+    "raster": {*LOOK, "accessories", "occluders", "backdrop", "raster"},
+    "mitsuba": {*LOOK, "raster", "mitsuba"},
+    "next3d": {"next3d"},
+}
 
 
-def imported(path: Path) -> set[str]:
-    """Second components of `synthforge.x...` imports anywhere in the file."""
+def imported(path: Path, inside: str = "synthforge.") -> set[str]:
+    """First components, below `inside`, of the package's own imports anywhere in the file."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = []
@@ -39,8 +50,20 @@ def imported(path: Path) -> set[str]:
             names = (
                 [node.module] if node.module != "synthforge" else [f"synthforge.{a.name}" for a in node.names]
             )
-        found |= {name.split(".")[1] for name in names if name.startswith("synthforge.")}
-    return found - {"__version__"}
+        found |= set(names)
+    return names_below(found, inside) - {"__version__"}
+
+
+def names_below(names: set[str], inside: str) -> set[str]:
+    return {name.removeprefix(inside).split(".")[0] for name in names if name.startswith(inside)}
+
+
+@pytest.mark.parametrize("room", WITHIN_GENERATORS)
+def test_rooms_of_the_generators_point_one_way(room):
+    files = sorted((PACKAGE / "generators" / room).rglob("*.py"))
+    assert files
+    for path in files:
+        assert imported(path, "synthforge.generators.") - {"base"} <= WITHIN_GENERATORS[room], path.name
 
 
 @pytest.mark.parametrize("folder", MAY_IMPORT)
@@ -54,3 +77,5 @@ def test_imports_point_one_way(folder):
 def test_every_folder_is_ruled():
     folders = {p.name for p in PACKAGE.iterdir() if (p / "__init__.py").exists()}
     assert folders - {"cli"} <= set(MAY_IMPORT)
+    rooms = {p.name for p in (PACKAGE / "generators").iterdir() if (p / "__init__.py").exists()}
+    assert rooms == set(WITHIN_GENERATORS)

@@ -81,7 +81,7 @@ def test_rerendering_from_stored_parameters_is_exact(tmp_path: Path, monkeypatch
     run(source, source.config, tmp_path / "x", 6, workers=0)
     assert DatasetReader(tmp_path / "x").column("attempt").any()
     monkeypatch.setattr(pipeline, "load_head", lambda name: {"ict": tiny_head()}[name])
-    monkeypatch.setattr("synthforge.generators.raster.RasterGenerator", lambda **_: Flat())
+    monkeypatch.setattr("synthforge.generators.raster.backend.RasterGenerator", lambda **_: Flat())
     for i in range(6):
         frame, comparison = rerender(tmp_path / "x", i)
         assert comparison == "equals the stored sample in every byte"
@@ -116,7 +116,7 @@ def test_a_lens_is_stored_read_verified_and_kept_from_what_assumes_none(
     assert ShardSource(tmp_path / "bent")[0].intrinsics is None
     assert ShardSource(tmp_path / "straight")[0].intrinsics is not None
     monkeypatch.setattr(pipeline, "load_head", lambda name: tiny_head())
-    monkeypatch.setattr("synthforge.generators.raster.RasterGenerator", lambda **_: Flat())
+    monkeypatch.setattr("synthforge.generators.raster.backend.RasterGenerator", lambda **_: Flat())
     assert rerender(tmp_path / "bent", 1)[1] == "equals the stored sample in every byte"
     with pytest.raises(ConfigError, match="scene.camera.lens: the backend next3d has no lens"):
         tiny_source(backend="next3d", scene={"camera": CAMERA | {"lens": lens}})

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from synthforge.cameras.project import EG3D_ORIGIN, VOLUME_UNIT
 from synthforge.errors import GeometryError
-from synthforge.scene.cameras import EG3D_ORIGIN, VOLUME_UNIT
 from synthforge.types import Camera
 
 # Mesh vertices are drawn at 5x and 5(y + 0.01) of a plane that the volume reads at 2X and 2Y (box_warp 1).

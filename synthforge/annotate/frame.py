@@ -8,14 +8,7 @@ from synthforge.annotate.eyes import pupils_and_gaze
 from synthforge.annotate.landmarks import visibility
 from synthforge.annotate.normals import visible_normals
 from synthforge.annotate.volume import with_volume
-from synthforge.conventions import CLASS_ID, N_LANDMARKS
-from synthforge.errors import ConfigError
-from synthforge.heads.base import HeadModel, surface_points
-from synthforge.heads.dense import dense_landmarks
-from synthforge.heads.ibug import visible_contour
-from synthforge.render.interpolate import sample_classes
-from synthforge.render.rasterize import draw_over, rasterize
-from synthforge.scene.cameras import (
+from synthforge.cameras.project import (
     pinhole_pixels,
     project,
     sample_places,
@@ -24,6 +17,13 @@ from synthforge.scene.cameras import (
     to_pixels,
     world2cam,
 )
+from synthforge.conventions import CLASS_ID, N_LANDMARKS
+from synthforge.errors import ConfigError
+from synthforge.heads.base import HeadModel, surface_points
+from synthforge.heads.dense import dense_landmarks
+from synthforge.heads.ibug import visible_contour
+from synthforge.render.interpolate import sample_classes
+from synthforge.render.rasterize import draw_over, rasterize
 from synthforge.types import Camera, Fragments, Frame, Render, SceneParams
 
 SOFT_MASKS = ("hair", "facial_hair", "eyeglasses", "headwear")

@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from synthforge.cameras.project import to_pixels
 from synthforge.conventions import CLASS_ID
-from synthforge.scene.cameras import to_pixels
 from synthforge.types import Camera, Fragments
 
 OUTSIDE, OCCLUDED, VISIBLE = 0, 1, 2

@@ -177,9 +177,7 @@ def check_next3d(path: Path) -> str:
     )
 
 
-def convert(
-    network: Stub, where: str
-) -> tuple[Next3DConfig, Topology, dict[str, torch.Tensor], list[str]]:
+def convert(network: Stub, where: str) -> tuple[Next3DConfig, Topology, dict[str, torch.Tensor], list[str]]:
     """Configuration, topology, weights and notes for the reader of a generator.
 
     Raises:

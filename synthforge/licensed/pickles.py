@@ -86,5 +86,3 @@ def _unpacked(path: Path, packed: int) -> bytes:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise AssetError(f"damaged gzip file: {error}", where=str(path), fix="get it again") from error
     return b"".join(chunks)
-
-

@@ -93,8 +93,11 @@ def _page(reader: DatasetReader, samples: list[dict[str, Any]]) -> str:
         visibility=plots.visibility_chart(stats.visibility),
         heat=_png(_heat(stats.landmark_heat)),
         mean_face=plots.landmarks_svg(
-            stats.mean_landmarks, np.full(68, 3), stats.mean_landmarks[:17],
-            np.zeros((0, 2, 2)), np.zeros((0, 2)),
+            stats.mean_landmarks,
+            np.full(68, 3),
+            stats.mean_landmarks[:17],
+            np.zeros((0, 2, 2)),
+            np.zeros((0, 2)),
         ),  # fmt: skip
         parts=[(k, _readable(v), _readable(v / n), 100 * v / total) for k, v in stats.bytes_by_part.items()],
         shards=[s | {"bytes": _readable((reader.path / s["file"]).stat().st_size)} for s in index["shards"]],

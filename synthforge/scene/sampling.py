@@ -8,14 +8,14 @@ from typing import Any, Literal
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from synthforge.cameras.lens import NAMES as LENS
+from synthforge.cameras.lens import shows
+from synthforge.cameras.project import camera_at, eg3d_camera, orbit_camera, orbit_direction
 from synthforge.errors import ConfigError
 from synthforge.heads.anthro import NamedPoints
 from synthforge.heads.base import HeadModel
 from synthforge.heads.measure import disproportion
-from synthforge.lens import NAMES as LENS
-from synthforge.lens import shows
 from synthforge.rng import sample_rng
-from synthforge.scene.cameras import camera_at, eg3d_camera, orbit_camera, orbit_direction
 from synthforge.scene.distributions import Distribution, Value
 from synthforge.scene.expressions import EXPRESSIONS, draw_expression
 from synthforge.types import Camera, SceneParams
@@ -62,7 +62,7 @@ class CameraConfig:
     `convention: eg3d` reads them as EG3D's camera label does, which Next3D and SynthForge use
     (`cameras.eg3d_camera`): distance in volume units of 0.4 m from the volume's origin.
 
-    `lens` draws coefficients of the lens's distortion by name (`synthforge.lens`); those not named are 0.
+    `lens` draws coefficients of the lens's distortion by name; those not named are 0.
     """
 
     azimuth_deg: Distribution = _d({"normal": [0, 20]})
@@ -216,7 +216,6 @@ class SceneConfig:
             self._check_bands(name, on, list(cases))
         for case in cases.values():
             self._check_given(name, case, seen)
-
 
     def _check_bands(self, name: str, on: str, cases: list[str]) -> None:
         """The least of each band of a number must be one, and the lowest band must hold its least."""

@@ -204,7 +204,9 @@ class DatasetReader:
             expression=sample["expression"],
             pose=sample["pose"],
             camera=Camera(
-                sample["intrinsics"], sample["cam2world"], size,
+                sample["intrinsics"],
+                sample["cam2world"],
+                size,
                 sample.get("distortion", np.zeros(5, np.float32)),
             ),  # fmt: skip
             attributes=sample["attributes"],

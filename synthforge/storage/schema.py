@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from synthforge.cameras.lens import NAMES as LENS
 from synthforge.conventions import N_LANDMARKS
-from synthforge.lens import NAMES as LENS
 
 SCHEMA_VERSION = 1
 DEPTH_SCALE = 1e-4  # metres per count; 0 is background, so depth reaches 6.5535 m

@@ -7,9 +7,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from synthforge.cameras.lens import distort
 from synthforge.conventions import N_CLASSES
 from synthforge.errors import DatasetError
-from synthforge.lens import distort
 from synthforge.storage.index import CONFIG, read_index, sha256_file, shard_attributes
 from synthforge.storage.reader import decode_image
 from synthforge.storage.schema import Field, Layout, restore_depth, restore_normals

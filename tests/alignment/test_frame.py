@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from synthforge.alignment import Cameras, VolumeFrame, pose_bins, z_of_ray
 from synthforge.alignment.frame import metres, per_metre
+from synthforge.cameras.project import orbit_camera, project, unproject
 from synthforge.errors import GeometryError
-from synthforge.scene.cameras import orbit_camera, project, unproject
 from synthforge.types import Camera
 
 angles = st.floats(-1.2, 1.2)

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from synthforge.annotate import annotate
+from synthforge.cameras.project import orbit_camera
 from synthforge.heads.base import HeadModel
-from synthforge.scene.cameras import orbit_camera
 from synthforge.types import Camera, Frame, Mesh, Render, SceneParams
 
 Vector = tuple[float, float, float]

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from synthforge.cameras.project import scaled
 from synthforge.conventions import CLASS_FLIP, LANDMARK_FLIP
 from synthforge.heads.base import HeadModel
-from synthforge.scene.cameras import scaled
 from synthforge.types import Camera
 from tests.annotate.scenes import TURN, label, posed, share_equal, view
 from tests.helpers.tiny_head import mirrored, tiny_head_arrays

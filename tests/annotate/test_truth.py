@@ -8,10 +8,10 @@ import pytest
 import trimesh
 
 from synthforge.annotate import annotate
+from synthforge.cameras.project import orbit_camera, project, scaled, unproject, world2cam
 from synthforge.conventions import CLASS_ID
 from synthforge.errors import ConfigError
-from synthforge.generators.samples import samples_of
-from synthforge.scene.cameras import orbit_camera, project, scaled, unproject, world2cam
+from synthforge.generators.raster.samples import samples_of
 from synthforge.types import Camera, Render
 from tests.annotate.scenes import TURN, head_vertices, label, pixel_grid, posed, share_equal, view
 from tests.helpers.tiny_head import (

@@ -7,12 +7,12 @@ import pytest
 import trimesh
 
 from synthforge.annotate import annotate
+from synthforge.cameras.project import project, unproject
 from synthforge.conventions import CLASS_ID
 from synthforge.errors import AssetError
-from synthforge.generators.raster import RasterGenerator
-from synthforge.generators.worn import WornMesh, append_worn
+from synthforge.generators.geometry.worn import WornMesh, append_worn
+from synthforge.generators.raster.backend import RasterGenerator
 from synthforge.heads import load_head
-from synthforge.scene.cameras import project, unproject
 from tests.annotate.scenes import label, pixel_grid, posed, view
 
 

@@ -154,9 +154,7 @@ def test_next3d_with_random_weights_as_typed(tmp_path: Path) -> None:
     assert "equals the stored sample in every byte" in rendered.output
 
 
-def test_next3d_without_its_files_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_next3d_without_its_files_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SYNTHFORGE_HOME", str(tmp_path))
     result = call("generate", "--backend", "next3d", "--out", tmp_path / "x")
     assert isinstance(result.exception, SynthforgeError)

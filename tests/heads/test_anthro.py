@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from synthforge.cameras.project import orbit_camera, project
 from synthforge.conventions import CLASS_ID
 from synthforge.errors import AssetError, GeometryError
 from synthforge.heads.anthro import ASSET, anthro_points, load_anthro
 from synthforge.heads.measure import MEASURES, deviations, measure, table
 from synthforge.render import rasterize
-from synthforge.scene.cameras import orbit_camera, project
 from tests.helpers.shared import shared_path
 
 

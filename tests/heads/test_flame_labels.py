@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from scipy.spatial import cKDTree
 
+from synthforge.cameras.project import orbit_camera, project
 from synthforge.conventions import CLASS_COLORS, CLASS_FLIP, CLASS_ID, CLASS_NAMES
 from synthforge.errors import AssetError
 from synthforge.heads import flame, load_head
@@ -15,7 +16,6 @@ from synthforge.heads.ibug import visible_contour
 from synthforge.heads.surface import nearest_on_surface
 from synthforge.render import rasterize
 from synthforge.render.interpolate import sample_classes
-from synthforge.scene.cameras import orbit_camera, project
 from tests.helpers.flame_files import N_FACES, SHIFT
 from tests.helpers.heads import posed
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
+from synthforge.cameras.project import orbit_camera, project
 from synthforge.conventions import LANDMARK_FLIP, LANDMARK_GROUPS
 from synthforge.errors import GeometryError
 from synthforge.heads.base import surface_points
@@ -20,7 +21,6 @@ from synthforge.heads.ibug import (
     visible_contour,
 )
 from synthforge.render import rasterize
-from synthforge.scene.cameras import orbit_camera, project
 from tests.helpers.heads import posed
 
 SIZE = 512

@@ -188,9 +188,7 @@ def test_results_depend_on_no_other_ray(monkeypatch):
     assert plain[0] is None and torch.equal(plain[1], depth) and torch.equal(plain[2], total)
     monkeypatch.setattr(volume, "_CHUNK_CPU", 150)
     chunked = volume.render(planes, decoder, *rays, config, coarse, fine)
-    alone = volume.render(
-        planes[1:2], decoder, *(x[1:2] for x in rays), config, coarse[1:2], fine[m : 2 * m]
-    )
+    alone = volume.render(planes[1:2], decoder, *(x[1:2] for x in rays), config, coarse[1:2], fine[m : 2 * m])
     for whole, parts, one in zip((features, depth, total), chunked, alone, strict=True):
         torch.testing.assert_close(parts, whole, atol=1e-5, rtol=0)  # kernels round by the size of a chunk
         torch.testing.assert_close(one[0], whole[1], atol=1e-5, rtol=0)

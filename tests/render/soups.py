@@ -3,7 +3,7 @@
 import numpy as np
 import trimesh
 
-from synthforge.scene.cameras import orbit_camera, project
+from synthforge.cameras.project import orbit_camera, project
 from synthforge.types import Camera
 
 

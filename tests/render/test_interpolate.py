@@ -3,10 +3,10 @@
 import numpy as np
 import trimesh
 
+from synthforge.cameras.project import to_camera, unproject
 from synthforge.conventions import CLASS_ID
 from synthforge.render.interpolate import interpolate, sample_classes, vertex_normals
 from synthforge.render.rasterize import rasterize
-from synthforge.scene.cameras import to_camera, unproject
 from tests.helpers.tiny_head import RADII, REGIONS, tiny_head
 from tests.render.soups import blob, projected, view
 

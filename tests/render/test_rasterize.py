@@ -9,10 +9,10 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synthforge.cameras.project import orbit_camera, to_camera, unproject
 from synthforge.errors import AssetError, SynthforgeError
 from synthforge.render.rasterize import NEAR, draw_over, rasterize
 from synthforge.render.torch_kernel import rasterize_torch
-from synthforge.scene.cameras import orbit_camera, to_camera, unproject
 from tests.helpers.tiny_head import tiny_head
 from tests.render.soups import blob, projected, soup, view
 

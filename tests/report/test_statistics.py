@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
 
+from synthforge.cameras.project import orbit_camera
 from synthforge.report.plots import bars, histogram, nice_ticks
 from synthforge.report.statistics import Statistics, statistics
-from synthforge.scene.cameras import orbit_camera
 from synthforge.storage.reader import DatasetReader
 from synthforge.storage.run import Sample, run
 from tests.helpers.fake_source import FakeConfig, FakeSource, fake_frame

@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.spatial.transform import Rotation
 
 from synthforge.config import config_path, load_config
-from synthforge.generators.attributes import check_attributes
+from synthforge.generators.raster.attributes import check_attributes
 from synthforge.heads import load_head
 from synthforge.pipeline import GenerateConfig
 from synthforge.rng import sample_rng

@@ -9,12 +9,12 @@ from scipy import stats
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from synthforge.cameras.project import project
 from synthforge.config import config_path, from_dict, load_config
 from synthforge.errors import ConfigError
 from synthforge.heads.anthro import ASSET, NamedPoints, anthro_points
 from synthforge.heads.measure import MEASURES, PROPORTIONS, measure
 from synthforge.pipeline import GenerateConfig
-from synthforge.scene.cameras import project
 from synthforge.scene.sampling import FACE_CENTRE, SceneConfig, SceneSampler
 from tests.helpers.tiny_head import tiny_head
 

@@ -1,0 +1,106 @@
+"""What stands behind the head, out of focus; linear RGB in exposed units (1 is white)."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+
+from synthforge.errors import AssetError
+from synthforge.generators.backdrop.scenery import PLACES
+from synthforge.generators.shading.color import LUMINANCE, srgb_to_linear
+
+_IMAGES = (".jpg", ".jpeg", ".png")
+PANORAMAS = (".hdr", ".exr", ".png", ".jpg", ".jpeg")
+_OPENEXR = "OPENCV_IO_ENABLE_OPENEXR"
+_BRIGHTNESS = {"day": 0.34, "evening": 0.16, "night": 0.05, "studio": 0.25, "indoor": 0.22}
+_CANVAS = 160  # pixels along a side of the painting
+_BURNT = 12.0  # times white, the brightest that a light is in the blur
+_RADIUS = {"room": (0.015, 0.05), "outdoor": (0.015, 0.05), "texture": (0.004, 0.025)}  # of the height
+
+
+def image_files(folder: Path, suffixes: tuple[str, ...] = _IMAGES) -> list[Path]:
+    """Images in a user's folder, in the order of their names.
+
+    Raises:
+        AssetError: the folder is missing or holds none, or a file is no image or OpenEXR and that is off.
+    """
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes) if folder.is_dir() else []
+    if not files:
+        raise AssetError("no images found", where=str(folder), fix=f"put {', '.join(suffixes)} files there")
+    for file in files:
+        if not _is_image(file):
+            raise AssetError("cannot be read as an image", where=str(file), fix="remove or replace the file")
+    return files
+
+
+def _is_image(file: Path) -> bool:
+    if file.suffix.lower() == ".exr":  # OpenCV's codec is off unless asked for, before its first use
+        os.environ.setdefault(_OPENEXR, "1")
+    try:
+        return cv2.haveImageReader(str(file))
+    except cv2.error as error:
+        fix = f"set {_OPENEXR}=1 in the environment, or convert the file to .hdr"
+        raise AssetError("OpenCV's OpenEXR reader is off", where=str(file), fix=fix) from error
+
+
+def files_sha256(folder: Path, files: list[Path]) -> str:
+    """Hash of the files' names below `folder` and their sizes: another choice of images shows."""
+    named = [f"{file.relative_to(folder).as_posix()} {file.stat().st_size}" for file in files]
+    return hashlib.sha256("\n".join(named).encode()).hexdigest()
+
+
+def photo_background(
+    path: Path, size: tuple[int, int], rng: np.random.Generator
+) -> Float[np.ndarray, "h w 3"]:
+    """Random crop of a user's image, perhaps mirrored, slightly out of focus.
+
+    Raises:
+        AssetError: the file is no image.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise AssetError("cannot be read as an image", where=str(path), fix="remove or replace the file")
+    height, width = size
+    side = min(image.shape[0] / height, image.shape[1] / width) * rng.uniform(0.5, 1.0)
+    rows, cols = max(1, int(height * side)), max(1, int(width * side))
+    top = int(rng.integers(image.shape[0] - rows + 1))
+    left = int(rng.integers(image.shape[1] - cols + 1))
+    crop = cv2.resize(
+        image[top : top + rows, left : left + cols], (width, height), interpolation=cv2.INTER_AREA
+    )
+    if rng.random() < 0.5:
+        crop = crop[:, ::-1]
+    linear = srgb_to_linear(crop[..., ::-1] / 255.0).astype(np.float32)
+    return _defocus(linear, rng.uniform(0.0, 0.02) * height)
+
+
+def procedural_background(
+    kind: str, light: str, size: tuple[int, int], rng: np.random.Generator
+) -> Float[np.ndarray, "h w 3"]:
+    """Random scene of a kind of `scenery.PLACES`, as bright as the time of day has it, out of focus.
+
+    It is painted small: what is finer than its blur is lost anyway.
+    """
+    scene = np.ascontiguousarray(PLACES[kind](_CANVAS, light, rng), np.float32)
+    level = _BRIGHTNESS.get(light, 0.25) * float(np.exp(rng.normal(0, 0.35)))
+    usual = float(np.median(scene @ LUMINANCE))  # lamps and windows burn out, as they do for a camera
+    scene *= level / max(usual, 0.02)
+    if kind != "plain":
+        scene = _defocus(np.minimum(scene, _BURNT), _CANVAS * rng.uniform(*_RADIUS[kind]))
+    height, width = size
+    out = cv2.resize(scene, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.maximum(out, 0)
+
+
+def _defocus(image: np.ndarray, radius: float) -> np.ndarray:
+    """Blur by a round aperture of a lens, a little softer at its edge."""
+    if radius < 0.5:
+        return image
+    r = int(np.ceil(radius))
+    yy, xx = np.mgrid[-r : r + 1, -r : r + 1]
+    disc = np.clip(radius + 0.5 - np.hypot(xx, yy), 0, 1).astype(np.float32)
+    wide = cv2.filter2D(image, -1, disc / disc.sum(), borderType=cv2.BORDER_REFLECT)
+    return cv2.GaussianBlur(wide, (0, 0), 0.12 * radius + 0.4)

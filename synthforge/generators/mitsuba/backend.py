@@ -1,0 +1,151 @@
+"""The path-traced backend: the embedded renderer's scene and look, its light followed by Mitsuba.
+
+Two renderings make an image. In the first everything but hair is dull: what it shows is the light that
+arrives, which is then spread as light spreads under skin. Colour times that light, at the renderer's own
+samples, is what surfaces send back diffusely. In the second they only mirror; it adds that, and the hair.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float
+
+from synthforge.generators.mitsuba.scene import Layer, TracedScene, layers_of, sensor
+from synthforge.generators.mitsuba.tracer import PathtraceConfig, load_mitsuba
+from synthforge.generators.raster.backend import RasterGenerator
+from synthforge.generators.raster.exposure import exposure_of
+from synthforge.generators.raster.radiance import Scene
+from synthforge.generators.raster.samples import to_pixels
+from synthforge.rng import sample_rng
+
+_FLESH = ("skin", "flesh")  # light spreads under their surface
+# Deviation (mm) and share in red, green, blue of the Gaussians that sum up to how far it spreads.
+# Source: d'Eon and Luebke (2007), their table of six, the first two and the next two joined.
+_SPREAD = (
+    (0.15, (0.333, 0.791, 0.993)), (0.60, (0.231, 0.205, 0.007)), (1.41, (0.358, 0.004, 0.0)),
+    (2.72, (0.078, 0.0, 0.0)),
+)  # fmt: skip
+_SHARP = ((0.0, (1.0, 1.0, 1.0)),)
+_LEAST = 0.7  # pixels of blur that take noise away
+_PER_LIGHT = 4  # paths for each one that looks for the light that arrives, which is smooth
+_SEEN = 0.02  # coverage from which on a rendered colour is trusted
+
+
+class PathtraceGenerator(RasterGenerator):
+    """Mitsuba behind the same attributes; the same parameters give the same bytes.
+
+    Args:
+        config: how it works.
+        supersample, backgrounds, environments: as of `RasterGenerator`.
+    Raises:
+        AssetError: Mitsuba is missing or does not run; a folder is missing or holds no images.
+    """
+
+    def __init__(
+        self,
+        config: PathtraceConfig,
+        supersample: int = 2,
+        backgrounds: Path | None = None,
+        environments: Path | None = None,
+    ):
+        super().__init__(supersample, backgrounds, environments)
+        self.config = config
+        self.mitsuba = load_mitsuba(config.variant)
+
+    def exposed(self, scene: Scene) -> Float[np.ndarray, "h w 4"]:
+        """Pixels without what is behind: linear RGB as exposed, times coverage; and coverage."""
+        layers = layers_of(scene, self.supersample)
+        kinds = scene.part_kinds[scene.samples.part]
+        flesh, hair = np.isin(kinds, _FLESH), kinds == "hair"
+        coverage, bare = (self._share(scene, at) for at in (np.ones_like(hair), ~hair))
+        dull, glossy = self._traced(scene, layers)
+        albedo, tint = _colors(scene, layers, kinds)
+        tinted = self._mean(scene, tint, ~hair)
+        known = (bare == coverage) & (dull[..., 3] > 0.5)
+        light = dull[..., :3] / np.maximum(dull[..., 3:], 0.5) * bare[..., None] / np.maximum(tinted, 1e-3)
+
+        whole = known & (self._share(scene, kinds == "skin") == 1)
+        gain = exposure_of(light[whole] if whole.any() else np.ones((1, 3), np.float32), scene.params)
+        image = _covering(glossy, coverage) * gain
+        for mine, profile in ((flesh, _SPREAD), (~flesh & ~hair, _SHARP)):
+            arriving = self._spread(light, known * self._share(scene, mine), profile, scene)
+            rows, cols = np.divmod(scene.samples.where, scene.shape[1])
+            sent = arriving[rows // self.supersample, cols // self.supersample] * albedo * gain
+            image += self._mean(scene, sent, mine)
+        return np.dstack([np.minimum(image, 4.0 * coverage[..., None]), coverage]).astype(np.float32)
+
+    def _share(self, scene: Scene, mine: Bool[np.ndarray, " n"]) -> Float[np.ndarray, "h w"]:
+        """Share of each pixel's samples."""
+        return self._mean(scene, np.ones((len(mine), 3), np.float32), mine)[..., 0]
+
+    def _mean(
+        self, scene: Scene, values: Float[np.ndarray, "n 3"], mine: Bool[np.ndarray, " n"]
+    ) -> Float[np.ndarray, "h w 3"]:
+        """Values of samples averaged over pixels; those of others count as 0."""
+        return to_pixels(values[mine], scene.samples.where[mine], scene.shape, self.supersample)[..., :3]
+
+    def _traced(self, scene: Scene, layers: list[Layer]) -> list[Float[np.ndarray, "h w 4"]]:
+        """Both renderings: radiance times coverage, and coverage."""
+        mi, config = self.mitsuba, self.config
+        camera = mi.load_dict(sensor(mi, scene.params.camera))
+        integrator = mi.load_dict({"type": "path", "max_depth": config.bounces + 1, "hide_emitters": True})
+        seeds = sample_rng(scene.params.seed, scene.params.index, "paths").integers(1 << 31, size=2)
+        counts = (-(-config.spp // _PER_LIGHT), config.spp)
+        return [
+            np.array(mi.render(world, sensor=camera, integrator=integrator, seed=int(seed), spp=spp))
+            for world, seed, spp in zip(
+                TracedScene(mi, scene, layers, self.supersample).load(), seeds, counts, strict=True
+            )
+        ]
+
+    def _spread(
+        self,
+        light: Float[np.ndarray, "h w 3"],
+        weight: Float[np.ndarray, "h w"],
+        profile: tuple,
+        scene: Scene,
+    ) -> Float[np.ndarray, "h w 3"]:
+        """Light blurred by a profile, from pixels with weight; their nearest where there are none."""
+        if not weight.any():
+            return light
+        depth = np.median(scene.samples.fragments.depth)
+        per_mm = float(scene.params.camera.intrinsics[0, 0] / depth / 1000)
+        out = np.zeros_like(light)
+        light = np.where(weight[..., None] > 0, light * weight[..., None], 0).astype(np.float32)
+        for millimetres, share in profile:
+            sigma = max(millimetres * per_mm, _LEAST)
+            near = cv2.GaussianBlur(weight, (0, 0), sigma)
+            mean = cv2.GaussianBlur(light, (0, 0), sigma) / np.maximum(near, 1e-4)[..., None]
+            out += np.array(share, np.float32) * _filled(mean, near > 1e-3)
+        return out
+
+
+def _filled(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The nearest known pixel's value where there is none."""
+    _, label = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    of_label = np.zeros((label.max() + 1, image.shape[2]), np.float32)
+    of_label[label[known]] = image[known]
+    return of_label[label]
+
+
+def _colors(scene: Scene, layers: list[Layer], kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Albedo and tint of all samples that lie in layers, 0 for others."""
+    albedo, tint = np.zeros((2, len(kinds), 3), np.float32)
+    rows, cols = np.divmod(scene.samples.where, scene.shape[1])
+    for layer in layers:
+        at = np.flatnonzero(kinds == layer.kind)
+        albedo[at] = layer.albedo[rows[at] - layer.corner[0], cols[at] - layer.corner[1]]
+        tint[at] = layer.tint
+    return albedo, tint
+
+
+def _covering(rendered: np.ndarray, coverage: np.ndarray) -> Float[np.ndarray, "h w 3"]:
+    """Rendered colours, times another coverage than the rendering's own."""
+    own = rendered[..., 3]
+    if not (own > _SEEN).any():
+        return np.zeros_like(rendered[..., :3])
+    color = rendered[..., :3] / np.maximum(own, _SEEN)[..., None]
+    return _filled(color, own > _SEEN) * coverage[..., None]

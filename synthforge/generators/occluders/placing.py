@@ -1,0 +1,355 @@
+"""What comes between the camera and the face: a hand, a microphone, a cup, a phone, something at the edge.
+
+Built in the face frame of the posed head (x to the subject's left, y up, z out of the face, origin at the
+root of the nose, metres), as if on the subject's right and mirrored for the left. What touches the head is
+slid along one direction until its deepest point lies `_PRESSED` in the skin.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+from scipy.spatial import ConvexHull, cKDTree
+from scipy.spatial.transform import Rotation
+
+from synthforge.cameras.project import project
+from synthforge.conventions import CLASS_ID, LANDMARK_FLIP
+from synthforge.generators.geometry.worn import WornMesh
+from synthforge.generators.occluders.hand import Piece, close, hand, outline
+from synthforge.generators.occluders.props import WARES, ball_of_noise, book, cup, leaf, microphone, phone
+from synthforge.generators.shading.color import hex_to_linear
+from synthforge.generators.shading.contact import contact_open
+from synthforge.generators.shading.pigment import skin_base
+from synthforge.generators.shading.visibility import light_view
+from synthforge.heads.base import HeadModel
+from synthforge.render.interpolate import vertex_normals
+from synthforge.render.rasterize import rasterize
+from synthforge.types import Camera, SceneParams
+
+KINDS = ("none", "hand", "microphone", "cup", "phone", "object")
+SHARE = (0.06, 0.35)  # of the face's skin that an object at the image's edge covers
+_TOUCHED = [CLASS_ID[name] for name in ("headwear", "facewear", "eyeglasses")]
+_PRESSED = 0.0015  # m
+_MAP = 256  # texels across the head's map of heights
+_WRIST = np.radians(50)  # furthest bend of the hand against the arm
+_FRONT_STEP = 4  # every so many of the face's triangles stand for all
+_FIST = np.array([0.85, 1, 1, 1, 1, 0])
+
+
+def occlude(
+    head: HeadModel,
+    params: SceneParams,
+    vertices: Float[np.ndarray, "v 3"],
+    rng: np.random.Generator,
+    worn: Sequence[WornMesh] = (),
+) -> list[WornMesh]:
+    """Meshes of class `occluder` for the attribute of that name; nothing for "none" or without it.
+
+    Args:
+        vertices: posed, metres, world frame.
+        worn: what is on already; a mask, a hat, glasses are touched as the skin is, sleeves are of the first
+            clothing.
+    """
+    kind = str(params.attributes.get("occluder", "none"))
+    if kind in ("none", "hair"):  # a loose lock grows with the rest of the hair
+        return []
+    if kind == "object":
+        return _worn(_at_the_edge(head, params.camera, vertices, rng))
+    face = _Face.of(head, vertices, 1 if rng.random() < 0.5 else -1, worn)
+    tone, hue = (float(params.attributes.get(k, v)) for k, v in (("skin_tone", 4.0), ("skin_hue", 0.0)))
+    glasses = params.attributes.get("eyeglasses", "none") != "none"
+    shirt = next((w for w in worn if w.class_id == CLASS_ID["clothing"]), None)
+    sleeve = hex_to_linear(str(rng.choice(WARES))) if shirt is None else shirt.albedo[0].astype(float)
+    arm = _Arm(skin_base(tone, hue), sleeve, rng)
+    make = {"hand": _gesture, "microphone": _speaking, "cup": _drinking, "phone": _calling}[kind]
+    made = _worn(face.world(make(face, arm, glasses)))
+    near = np.concatenate([vertices, *(w.vertices for w in worn if w.class_id in _TOUCHED)])
+    dusk = contact_open(np.concatenate([w.vertices for w in made]), near)
+    dusk = np.split(dusk, np.cumsum([len(w.vertices) for w in made])[:-1])
+    made = [replace(w, open=w.open * share) for w, share in zip(made, dusk, strict=True)]
+    return [replace(w, pattern=shirt.pattern) if shirt and w.kind == "cloth" else w for w in made]
+
+
+@dataclass(frozen=True)
+class _Face:
+    """Posed head, and what is worn on it, in the face frame, mirrored where `side` is -1."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    landmarks: np.ndarray
+    axes: np.ndarray
+    root: np.ndarray
+    side: int
+
+    @classmethod
+    def of(cls, head: HeadModel, vertices: np.ndarray, side: int, worn: Sequence[WornMesh]) -> "_Face":
+        points = head.landmarks(vertices)
+        x = _unit(points[42:48].mean(0) - points[36:42].mean(0))
+        z = _unit(np.cross(x, points[27] - points[8]))
+        axes, mirror = np.stack([x, np.cross(z, x), z], 1), np.array([side, 1, 1])
+        on = [w for w in worn if w.class_id in _TOUCHED]
+        starts = np.cumsum([len(vertices), *(len(w.vertices) for w in on)])
+        faces = np.concatenate([head.faces, *(w.faces + n for w, n in zip(on, starts, strict=False))])
+        outside = np.concatenate([vertices, *(w.vertices for w in on)])
+        local, marks = ((p - points[27]) @ axes * mirror for p in (outside, points))
+        order = np.arange(68) if side > 0 else LANDMARK_FLIP
+        return cls(local.astype(np.float32), faces.astype(np.int32), marks[order], axes, points[27], side)
+
+    def world(self, pieces: list[Piece]) -> list[Piece]:
+        """Pieces of the face frame in the world, their winding kept."""
+        return [
+            replace(p, points=(p.points * [self.side, 1, 1]) @ self.axes.T + self.root,
+                    faces=p.faces[:, :: self.side])
+            for p in pieces
+        ]  # fmt: skip
+
+    def slide(self, points: np.ndarray, direction: np.ndarray, gap: float = -_PRESSED) -> np.ndarray:
+        """Shift along `direction` after which `points` stand `gap` (m) off the skin; 0 if they miss it.
+
+        Downwards the skin ends at the chin, for the shoulders are not to be passed.
+        """
+        faces = self.faces
+        if direction[1] < -0.5:
+            faces = faces[(self.vertices[faces, 1] > self.landmarks[8, 1] - 0.012).all(1)]
+        turn, shift, _ = light_view(self.vertices, _unit(direction).astype(np.float32), _MAP)
+        depth = rasterize(self.vertices @ turn + shift, faces, _MAP, _MAP).depth
+        at = points @ turn + shift
+        inside = (at[:, :2] >= 0).all(1) & (at[:, :2] < _MAP).all(1)
+        column, row = at[inside, :2].astype(int).T
+        deep = at[inside, 2] - depth[row, column]
+        deep = deep[np.isfinite(deep)]
+        return _unit(direction) * (deep.max() + gap if len(deep) else 0.0)
+
+    def distance(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Signed distance of points to the skin near them, positive outside."""
+        near = self.vertices[:, 2] > -0.12
+        tree = cKDTree(self.vertices[near])
+        normals = vertex_normals(self.vertices, self.faces)[near]
+        normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+
+        def signed(points: np.ndarray) -> np.ndarray:
+            far, index = tree.query(points)
+            above = ((points - tree.data[index]) * normals[index]).sum(1)
+            return np.where(np.abs(above) > 0.3 * far, np.sign(above) * far, above)
+
+        return signed
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """Whose hand it is."""
+
+    skin: np.ndarray
+    sleeve: np.ndarray
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
+class _Grip:
+    """A placed hand: `turn` columns are its axes in the face frame, `place` its wrist; `wrist` bends it."""
+
+    turn: np.ndarray
+    place: np.ndarray
+    wrist: Rotation
+
+    @classmethod
+    def of(
+        cls, fingers: ArrayLike, back: ArrayLike, hold: ArrayLike, at: np.ndarray, elbow: ArrayLike
+    ) -> "_Grip":
+        """Hand whose point `hold` lies at `at`, fingers and back in these directions, arm to the elbow."""
+        y = _unit(np.asarray(fingers, float))
+        x = _unit(np.cross(y, back))
+        turn = np.stack([x, y, np.cross(x, y)], 1)
+        down = turn.T @ _unit(np.asarray(elbow, float))
+        axis, angle = np.cross([0, -1, 0], down), np.arccos(np.clip(-down[1], -1, 1))
+        wrist = Rotation.from_rotvec(_unit(axis) * min(angle, _WRIST))
+        return cls(turn, at - turn @ np.asarray(hold), wrist)
+
+    def moved(self, shift: np.ndarray) -> "_Grip":
+        return _Grip(self.turn, self.place + shift, self.wrist)
+
+    def out(self, points: np.ndarray) -> np.ndarray:
+        return points @ self.turn.T + self.place
+
+    def pieces(self, bend: np.ndarray, arm: _Arm) -> list[Piece]:
+        made = hand(bend, self.wrist, arm.skin, arm.sleeve, arm.rng)
+        return [replace(p, points=self.out(p.points)) for p in made]
+
+
+def _gesture(face: _Face, arm: _Arm, glasses: bool) -> list[Piece]:
+    """A hand at the mouth, cheek or chin, or at the bridge of the glasses."""
+    rng, marks = arm.rng, face.landmarks
+    choice = str(rng.choice(["mouth", "cheek", "chin", "finger"]))
+    turn = Rotation.from_rotvec(rng.normal(0, 0.10, 3))
+    slack = rng.normal(0, 0.004, 3)
+    relaxed = np.array([-0.4, 0.1, 0.12, 0.15, 0.2, 0]) + rng.uniform(0, 0.1)
+    if choice == "mouth":
+        back, push, at, limits = (
+            [-0.25, 0.1, 1],
+            [0, 0, 1],
+            marks[[51, 57]].mean(0),
+            np.array([-0.3, 0.5, 0.5, 0.5, 0.5, 0]),
+        )
+        grip = _Grip.of([0.8, rng.uniform(0.3, 0.9), 0], back, [-0.004, 0.112, -0.01], at, [-0.4, -1, 0.25])
+    elif choice == "cheek":
+        back, push, at, limits = (
+            [-0.68, 0.1, 0.75],
+            [-0.6, 0, 0.8],
+            0.6 * marks[4] + 0.4 * marks[48],
+            np.array([-0.4, 0.6, 0.6, 0.6, 0.6, 0]),
+        )
+        grip = _Grip.of([0.28, 1, 0.0], back, [0.006, 0.055, -0.014], at, [-0.45, -1, 0.25])
+    elif choice == "chin":
+        back, push, at, limits = [-0.3, 0.25, 1], [0, -1, 0.15], marks[8] + [0, 0, 0.008], None
+        grip = _Grip.of([0.3, 1, -0.15], back, [-0.006, 0.100, -0.012], at, [-0.5, -1, 0.1])
+        relaxed = _FIST * rng.uniform(0.85, 0.95)
+    else:
+        touch = marks[27] + [0, 0, 0.018] if glasses else marks[3] * 0.5 + marks[31] * 0.5
+        back, push, at, limits = [-0.45, 0.25, 1], [0, 0, 1], touch, None
+        grip = _Grip.of([0.45, 0.8, -0.35], back, [-0.032, 0.170, -0.014], at, [-0.5, -1, 0.3])
+        relaxed = np.array([0.75, 0.12, 0.75, 0.85, 0.9, 0])
+    grip = _Grip(turn.as_matrix() @ grip.turn, grip.place + slack, grip.wrist)
+    grip = grip.moved(face.slide(grip.out(outline(relaxed, grip.wrist)), np.array(push, float)))
+    if limits is None:
+        grip = grip.moved(
+            np.maximum(face.slide(grip.out(outline(relaxed, grip.wrist)), np.array([0.0, 0, 1])), 0)
+        )
+    else:
+        near = face.distance()
+        relaxed = close(limits, lambda p: near(grip.out(p)), gap=-0.0005)
+    pieces = grip.pieces(relaxed, arm)
+    if limits is None:  # the outline is a little thinner than the hand
+        return _moved(pieces, np.maximum(face.slide(pieces[0].points, np.array([0.0, 0, 1])), 0))
+    return _moved(pieces, face.slide(pieces[0].points, np.array(push, float)))
+
+
+def _speaking(face: _Face, arm: _Arm, glasses: bool) -> list[Piece]:
+    """A microphone before the mouth."""
+    rng = arm.rng
+    thing = microphone(rng)
+    axis = _unit(np.array([rng.normal(-0.15, 0.15), -0.8, rng.uniform(0.25, 0.7)]))  # grille to tail
+    mouth = face.landmarks[[51, 57]].mean(0)
+    return _held(face, arm, thing, -axis, mouth + [0, -0.012, 0.03], 0.105, rng.uniform(0.004, 0.03))
+
+
+def _drinking(face: _Face, arm: _Arm, glasses: bool) -> list[Piece]:
+    """A cup at the lower lip, tilted."""
+    rng = arm.rng
+    thing, radius = cup(rng)
+    tilt = rng.uniform(0.1, 0.7)
+    up, inward = np.array([0, np.cos(tilt), -np.sin(tilt)]), np.array([0, -np.sin(tilt), -np.cos(tilt)])
+    return _held(face, arm, thing, up, face.landmarks[57] - radius * inward, 0.055, -_PRESSED)
+
+
+def _held(
+    face: _Face, arm: _Arm, thing: list[Piece], up: np.ndarray, top: np.ndarray, low: float, gap: float
+) -> list[Piece]:
+    """A round thing (axis y, its top at the origin) with a hand around it `low` (m) below the top."""
+    back = np.array([-0.75, 0.1, 0.65]) + arm.rng.normal(0, 0.08, 3)
+    z = _unit(back - (back @ up) * up)
+    axes = np.stack([np.cross(up, z), up, z], 1)  # things face z
+    placed = [replace(p, points=p.points @ axes.T + top) for p in thing]
+    level = np.concatenate([p.points for p in thing])
+    near = np.abs(level[:, 1] + low) < 0.025
+    radius = float(np.quantile(np.linalg.norm(level[near][:, [0, 2]], axis=1), 0.5))
+    hold = [0.004, 0.074, -0.0135 - radius]
+    grip = _Grip.of(np.cross(z, -up), z, hold, top - low * up, [-0.55, -1, 0.1])
+
+    def distance(points: np.ndarray) -> np.ndarray:
+        away = grip.out(points) - top
+        return np.linalg.norm(away - (away @ up)[:, None] * up, axis=1) - radius
+
+    swing = np.clip((radius - 0.015) / 0.02, 0, 1)  # the thumb goes round what is wide
+    bend = close(np.array([1, 0.95, 0.95, 0.95, 0.95, swing]), distance)
+    pieces = [*placed, *grip.pieces(bend, arm)]
+    solid = np.concatenate([p.points for p in pieces if p.kind != "cloth"])
+    return _moved(pieces, face.slide(solid, np.array([0.0, 0, 1]), gap))
+
+
+def _calling(face: _Face, arm: _Arm, glasses: bool) -> list[Piece]:
+    """A phone at the ear."""
+    rng = arm.rng
+    down = _unit(np.array([0.12, -0.85, rng.uniform(0.35, 0.6)]))
+    back = np.array([-0.95, 0, 0.28])
+    z = _unit(back - (back @ down) * down)
+    axes = np.stack([np.cross(-down, z), -down, z], 1)
+    ear = face.landmarks[0] + [0, -0.01, -0.012]
+    thing, size = phone(rng)
+    middle = ear + 0.055 * down
+    placed = [replace(p, points=p.points @ axes.T + middle) for p in thing]
+    fingers = -down + rng.uniform(0.1, 0.35) * axes[:, 0]  # along its back
+    hold = [0.004, 0.068, -0.0115 - 0.5 * size[2]]
+    grip = _Grip.of(fingers, z, hold, middle + 0.030 * down, [-0.25, -1, 0.15])
+
+    def distance(points: np.ndarray) -> np.ndarray:
+        local = np.abs((grip.out(points) - middle) @ axes) - 0.5 * size
+        return np.linalg.norm(np.maximum(local, 0), axis=1) + np.minimum(local.max(1), 0)
+
+    bend = close(np.array([-0.1, 0.8, 0.8, 0.8, 0.8, 0]), distance, gap=-0.0005)
+    pieces = [*placed, *grip.pieces(bend, arm)]
+    solid = np.concatenate([p.points for p in pieces if p.kind != "cloth"])
+    return _moved(pieces, face.slide(solid, np.array([-1.0, 0, 0.15])))
+
+
+def _at_the_edge(
+    head: HeadModel, camera: Camera, vertices: np.ndarray, rng: np.random.Generator
+) -> list[Piece]:
+    """Something before the face that comes in from one side until it covers a drawn share of its skin."""
+    thing = [ball_of_noise, book, leaf][rng.integers(3)](rng)
+    to_world = camera.cam2world[:3, :3].astype(float)
+    centre, eye = head.landmarks(vertices)[[28, 30, 51]].mean(0), camera.cam2world[:3, 3].astype(float)
+    deep = np.linalg.norm(centre - eye)
+    angle = rng.uniform(0, 2 * np.pi)
+    inward = to_world @ [-np.cos(angle), np.sin(angle), 0]
+    at = centre + (eye - centre) / deep * min(rng.uniform(0.13, 0.2), 0.5 * deep)
+    turn = to_world @ Rotation.from_euler("zyx", [-angle, *rng.normal(0, 0.25, 2)]).as_matrix()
+    start = [replace(p, points=p.points @ turn.T + at) for p in thing]
+    skin, area = _front(head, camera, vertices)
+    share = rng.uniform(*SHARE)
+    points = np.concatenate([p.points for p in start])
+    low, high = -0.2, 0.3  # m back from the middle of the face: all of it covered, none
+    for _ in range(12):
+        back = 0.5 * (low + high)
+        hull = ConvexHull(project(points - back * inward, camera)[:, :2])
+        covered = area @ (skin @ hull.equations[:, :2].T + hull.equations[:, 2] <= 0).all(1)
+        low, high = (back, high) if covered > share else (low, back)
+    return _moved(start, -high * inward)
+
+
+def _front(head: HeadModel, camera: Camera, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Middles (pixels) of the face's triangles that look to the camera, and their shares of its image."""
+    marks = head.landmarks(vertices)
+    middle = marks[[28, 30, 33]].mean(0)
+    near = np.linalg.norm(vertices - middle, axis=1) < 1.15 * np.linalg.norm(marks[8] - middle)
+    corners = project(vertices, camera)[head.faces[near[head.faces].all(1)], :2]
+    (ax, ay), (bx, by) = (corners[:, k].T - corners[:, 0].T for k in (1, 2))
+    area = np.maximum(ay * bx - ax * by, 0)  # of triangles that face the camera: y runs downwards
+    seen = np.flatnonzero(area)[::_FRONT_STEP]
+    return corners[seen].mean(1), area[seen] / area[seen].sum()
+
+
+def _moved(pieces: list[Piece], shift: np.ndarray) -> list[Piece]:
+    return [replace(p, points=p.points + shift) for p in pieces]
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    return v / max(np.linalg.norm(v), 1e-12)
+
+
+def _worn(pieces: list[Piece]) -> list[WornMesh]:
+    """One mesh per material."""
+    out = []
+    for kind in dict.fromkeys(p.kind for p in pieces):
+        some = [p for p in pieces if p.kind == kind]
+        starts = np.cumsum([0, *(len(p.points) for p in some)])
+        points = np.concatenate([p.points for p in some]).astype(np.float32)
+        faces = np.concatenate([p.faces + s for p, s in zip(some, starts, strict=False)]).astype(np.int32)
+        albedo = np.concatenate([p.albedo for p in some]).astype(np.float32)
+        free = np.concatenate([np.ones(len(p.points)) if p.open is None else p.open for p in some])
+        out.append(
+            WornMesh(points, faces, CLASS_ID["occluder"], albedo, np.zeros_like(points), kind,
+                     open=free.astype(np.float32))
+        )  # fmt: skip
+    return out
