@@ -13,16 +13,17 @@ from jaxtyping import Float
 
 from synthforge import __version__
 from synthforge.annotate import HAIR_OR_OTHER, SOFT_MASKS, annotate
+from synthforge.attributes import ATTRIBUTES
 from synthforge.cameras.project import to_camera, to_pixels
 from synthforge.config import load_config
 from synthforge.errors import ConfigError, DatasetError, SynthforgeError
 from synthforge.generators.base import Generator, NeuralGenerator
 from synthforge.generators.mitsuba.tracer import PathtraceConfig
 from synthforge.generators.next3d.config import LATENT, NeuralConfig
-from synthforge.generators.raster.attributes import check_attributes
 from synthforge.heads.base import HeadModel
 from synthforge.heads.registry import check_head, load_head
 from synthforge.landmark_sets import dense_set
+from synthforge.scene.attributes import check_attributes
 from synthforge.scene.sampling import SceneConfig, SceneSampler, with_resolution
 from synthforge.storage.index import CONFIG
 from synthforge.storage.reader import DatasetReader
@@ -75,7 +76,7 @@ class GenerateConfig:
             if not low <= getattr(self, key) <= high:
                 raise ConfigError(f"{getattr(self, key)} is not in [{low}, {high}]", where=key)
         check_head(self.head)
-        check_attributes(self.scene.attributes)
+        check_attributes(self.scene.attributes, ATTRIBUTES)
         if self.scene.camera.lens and self.backend != "raster":
             raise ConfigError(
                 f"the backend {self.backend} has no lens", where="scene.camera.lens",

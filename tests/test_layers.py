@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "synthforge"
-BASE = {"types", "conventions", "errors", "rng", "config", "detector", "cameras", "landmark_sets"}
+BASE = {
+    "types",
+    "conventions",
+    "errors",
+    "rng",
+    "config",
+    "detector",
+    "cameras",
+    "landmark_sets",
+    "attributes",
+}
 HEADS = BASE | {"render", "heads"}
 GENERATING = HEADS | {"scene", "generators", "alignment", "annotate"}
 MAY_IMPORT = {

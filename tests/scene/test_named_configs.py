@@ -7,11 +7,12 @@ import pytest
 from scipy import stats
 from scipy.spatial.transform import Rotation
 
+from synthforge.attributes import ATTRIBUTES
 from synthforge.config import config_path, load_config
-from synthforge.generators.raster.attributes import check_attributes
 from synthforge.heads import load_head
 from synthforge.pipeline import GenerateConfig
 from synthforge.rng import sample_rng
+from synthforge.scene.attributes import check_attributes
 from synthforge.scene.sampling import FACE_CENTRE, SceneSampler
 
 N = 5000
@@ -31,7 +32,7 @@ def head():
 @cache
 def sampler(name: str) -> SceneSampler:
     config = load_config(GenerateConfig, config_path("generate", name))
-    check_attributes(config.scene.attributes)
+    check_attributes(config.scene.attributes, ATTRIBUTES)
     return SceneSampler(config.scene, head(), config.resolution)
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from synthforge.annotate import annotate
+from synthforge.attributes import ATTRIBUTES
 from synthforge.conventions import CLASS_ID
 from synthforge.errors import AssetError
 from synthforge.generators.accessories import clothes
@@ -31,7 +32,6 @@ from synthforge.generators.geometry.drape import (
 from synthforge.generators.geometry.worn import append_worn
 from synthforge.generators.hair.scalp import grow_hair
 from synthforge.generators.occluders.placing import occlude
-from synthforge.generators.raster.attributes import ATTRIBUTES
 from synthforge.generators.raster.backend import RasterGenerator
 from synthforge.generators.shading.light import Lamp, lamp_shadow
 from synthforge.heads import load_head
@@ -40,8 +40,8 @@ from synthforge.types import Render
 from tests.annotate.scenes import head_vertices, posed, view
 from tests.helpers.tiny_head import RADII, tiny_head
 
-HATS = [word for word in ATTRIBUTES["headwear"] if word != "none"]
-MASKS = [word for word in ATTRIBUTES["facewear"] if word != "none"]
+HATS = [word for word in ATTRIBUTES["headwear"].words if word != "none"]
+MASKS = [word for word in ATTRIBUTES["facewear"].words if word != "none"]
 HEADS = ("tiny", "anthro", "ict")
 OPEN = {"anthro": {"jawOpen": 0.9}, "ict": {"jawOpen": 0.9}, "tiny": {"mouthPucker": 1.0}}
 TURN = {"neck": (0.15, 0.35, -0.1)}

@@ -9,13 +9,13 @@ import trimesh
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from synthforge.attributes import ATTRIBUTES
 from synthforge.cameras.project import project
 from synthforge.config import config_path, load_config
 from synthforge.conventions import CLASS_ID
 from synthforge.generators.face.regions import EYE_PARTS, MOUTH_PARTS
 from synthforge.generators.occluders.hand import close, finger_joints, hand, outline, surface_net
 from synthforge.generators.occluders.placing import KINDS, SHARE, occlude
-from synthforge.generators.raster.attributes import ATTRIBUTES
 from synthforge.heads import load_head
 from synthforge.pipeline import GenerateConfig
 from synthforge.render.rasterize import rasterize
@@ -107,7 +107,7 @@ def test_objects_come_from_beyond_the_image(head, scenes):
 
 
 def test_same_stream_same_bytes_and_nothing_without_the_word(head, scenes):
-    assert (*KINDS, "hair") == ATTRIBUTES["occluder"]  # hair is grown elsewhere
+    assert (*KINDS, "hair") == ATTRIBUTES["occluder"].words  # hair is grown elsewhere
     assert worn(head, scenes[0], "hair") == []
     assert worn(head, scenes[0], "none") == []
     assert occlude(head, *scenes[0], np.random.default_rng(0)) == []
