@@ -2,8 +2,8 @@
 
     python benchmarks/generate.py 2a27cb5 [--n 48] [--resolution 256] [--workers 2] [--rounds 5]
 
-The other commit is taken out of the repository into a temporary folder. Each round generates the same samples
-with both; the start of the processes counts, the compilation of kernels (one run before the first round) does not.
+The other commit is taken out of the repository into a temporary folder. Each round generates the same
+samples with both; the start of the processes counts, the compilation of kernels (in a run before) does not.
 """
 
 import os
