@@ -16,6 +16,7 @@ BASE = {
     "cameras",
     "landmark_sets",
     "attributes",
+    "plugins",
 }
 HEADS = BASE | {"render", "heads"}
 GENERATING = HEADS | {"scene", "generators", "alignment", "annotate"}
