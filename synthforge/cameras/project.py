@@ -54,7 +54,7 @@ def sample_places(camera: Camera) -> Float[np.ndarray, "h w 2"] | None:
         return None
     height, width = camera.size
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    rays = unproject(np.stack([x, y], -1), np.ones((height, width)), camera)
+    rays = from_pixels(np.stack([x, y], -1), np.ones((height, width)), camera)
     return np.ascontiguousarray(pinhole_pixels(rays, camera)[..., :2])
 
 
@@ -63,10 +63,10 @@ def project(points_world: Float[np.ndarray, "*n 3"], camera: Camera) -> Float[np
     return to_pixels(to_camera(points_world, camera), camera)
 
 
-def unproject(
+def from_pixels(
     pixels: Float[np.ndarray, "*n 2"], depth: Float[np.ndarray, "*n"], camera: Camera
 ) -> Float[np.ndarray, "*n 3"]:
-    """Camera-frame points (m) of pixels at z-depth (m).
+    """Camera-frame points (m) of pixels at z-depth (m): the inverse of `to_pixels`.
 
     Raises:
         GeometryError: the lens cannot be inverted at a pixel.
@@ -78,6 +78,18 @@ def unproject(
     if camera.distortion.any():
         rays = undistort(rays, camera.distortion)
     return np.concatenate([rays * depth[..., None], depth[..., None]], -1)
+
+
+def unproject(
+    pixels: Float[np.ndarray, "*n 2"], depth: Float[np.ndarray, "*n"], camera: Camera
+) -> Float[np.ndarray, "*n 3"]:
+    """World points (m) of pixels at z-depth (m): the inverse of `project`.
+
+    Raises:
+        GeometryError: the lens cannot be inverted at a pixel.
+    """
+    points = from_pixels(np.asarray(pixels), np.asarray(depth), camera)
+    return _transform(points.reshape(-1, 3), camera.cam2world).reshape(points.shape)
 
 
 @njit(cache=True)

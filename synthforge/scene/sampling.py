@@ -2,12 +2,16 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from synthforge.attributes import ATTRIBUTES
 from synthforge.cameras.lens import NAMES as LENS
 from synthforge.cameras.lens import shows
 from synthforge.cameras.project import camera_at, eg3d_camera, orbit_camera, orbit_direction
@@ -230,6 +234,21 @@ class SceneConfig:
             raise ConfigError(f"no case for {on} = {least:g}", where=where, fix="begin the lowest band there")
 
 
+@dataclass(frozen=True)
+class _Stream:
+    """Random numbers of one stream, and the values that replace what is drawn from it."""
+
+    rng: np.random.Generator
+    fixed: Mapping[str, Any]
+
+    def __call__(self, name: str, distribution: Distribution, size: int | None = None) -> Any:
+        """The fixed value of that name, or a draw; the stream goes on in the same way after both."""
+        drawn = distribution.sample(self.rng, {}, size)
+        if name not in self.fixed:
+            return drawn
+        return self.fixed[name] if size is None else np.full(size, float(self.fixed[name]))
+
+
 class SceneSampler:
     """Draws `SceneParams` for one head; a pure function of (config, seed, index, attempt).
 
@@ -267,44 +286,60 @@ class SceneSampler:
                 schema["expression_intensity"] = {"kind": "continuous", "range": [0.0, 1.0]}
         return schema
 
-    def sample(self, seed: int, index: int, attempt: int = 0) -> SceneParams:
+    def sample(
+        self, seed: int, index: int, attempt: int = 0, fixed: Mapping[str, Any] = MappingProxyType({})
+    ) -> SceneParams:
         """Parameters of one sample; `attempt` counts redraws of a rejected one.
 
         What several samples share is that of the first of them, and is not redrawn.
+
+        `fixed` holds values that replace what is drawn: attributes, `expression`, `expression_intensity`,
+        keys of the pose and the camera (`camera_roll_deg` for the camera's roll), or a whole `camera`.
+        Everything else keeps its random numbers: it stays as it is, unless it is `given` a fixed
+        attribute, follows from one (the face's age), or follows the camera (the gaze).
         """
 
-        def rng(stream: str, shared_by: int = 1) -> np.random.Generator:
-            name = f"{stream}/{attempt}" if attempt and shared_by == 1 else stream
-            return sample_rng(seed, index - index % shared_by, name)
+        def stream(name: str, shared_by: int = 1) -> _Stream:
+            full_name = f"{name}/{attempt}" if attempt and shared_by == 1 else name
+            return _Stream(sample_rng(seed, index - index % shared_by, full_name), fixed)
 
         one_person, one_face = self.config.views_per_identity, self.config.views_per_expression
-        attributes = self._attributes(rng("attributes", one_person))
-        shape = self._shape(rng("shape", one_person), attributes)
-        latent = rng("latent", one_person).standard_normal(self.latent).astype(np.float32)
-        expression, words = self._expression(rng("expression", one_face))
+        attributes = self._attributes(stream("attributes", one_person))
+        shape = self._shape(stream("shape", one_person), attributes)
+        latent = stream("latent", one_person).rng.standard_normal(self.latent).astype(np.float32)
+        expression, words = self._expression(stream("expression", one_face))
         attributes |= words
-        turn, jaw = self._head_turn(rng("pose", one_face))
+        turn, jaw = self._head_turn(stream("pose", one_face))
         joints = self._joints + np.tensordot(shape, self._joint_deltas, 1)
-        camera = self._camera(rng("camera"), turn, joints)
-        camera = dataclasses.replace(camera, distortion=self._distortion(rng("lens")))
-        seen_by = camera if one_face == 1 else self._camera(rng("camera", one_face), turn, joints)
-        gaze = self._gaze(rng("gaze", one_face), seen_by, turn, joints)
+        camera = self._camera(stream("camera"), turn, joints)
+        if "camera" not in fixed:
+            camera = dataclasses.replace(camera, distortion=self._distortion(stream("lens")))
+        seen_by = camera if one_face == 1 else self._camera(stream("camera", one_face), turn, joints)
+        gaze = self._gaze(stream("gaze", one_face), seen_by, turn, joints)
         self._couple_lids(expression, gaze)
         pose = self._pose(turn, jaw, gaze)
         return SceneParams(seed, index, shape, expression, pose, camera, attributes, latent)
 
-    def _attributes(self, rng: np.random.Generator) -> dict[str, Value]:
+    def _attributes(self, draw: _Stream) -> dict[str, Value]:
+        rng, fixed = draw.rng, draw.fixed
+        own: dict[str, Value] = {}  # as drawn if nothing were fixed: the stream goes on from there
         drawn: dict[str, Value] = {}
         for name, distribution in self.config.attributes.items():
-            value = distribution.sample(rng, drawn)
-            drawn[name] = value if isinstance(value, str) else float(np.float32(value))
-        return drawn
+            again = deepcopy(rng) if fixed else rng
+            own[name] = _rounded(distribution.sample(rng, own))
+            drawn[name] = own[name]
+            if name in fixed:
+                drawn[name] = _rounded(fixed[name])
+            elif drawn != own:
+                drawn[name] = _rounded(distribution.sample(again, drawn))
+        return drawn | {name: _rounded(fixed[name]) for name in fixed if name in ATTRIBUTES}
 
-    def _shape(self, rng: np.random.Generator, attributes: dict[str, Value]) -> np.ndarray:
+    def _shape(self, draw: _Stream, attributes: dict[str, Value]) -> np.ndarray:
         """Correlated coefficients, conditioned on sex and age where the head has such axes.
 
         Source: conditional mean of a Gaussian (Bishop 2006, eq. 2.81), added to the draw.
         """
+        rng = draw.rng
         z = self.config.shape.sample(rng, attributes, self.head.n_shape)
         if self.config.shape_axes is not None:
             z[self.config.shape_axes :] = 0
@@ -335,14 +370,17 @@ class SceneSampler:
             share -= 0.05
         return mean + share * own
 
-    def _expression(self, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, Value]]:
+    def _expression(self, draw: _Stream) -> tuple[np.ndarray, dict[str, Value]]:
         """Coefficients, and as attributes the word and the intensity they were drawn from."""
-        if self.config.expression.values is not None:
-            word, intensity = self.config.expression.sample(rng, {}), None
+        rng, fixed = draw.rng, draw.fixed
+        if self.config.expression.values is not None or "expression" in fixed:
+            word, intensity = draw("expression", self.config.expression), None
             words: dict[str, Value] = {"expression": word}
             if self.config.expression_intensity is not None:
                 intensity = self.config.expression_intensity.sample(rng, {}) if EXPRESSIONS[word] else 0.0
-                words["expression_intensity"] = float(np.float32(intensity))
+            intensity = fixed.get("expression_intensity", intensity)
+            if intensity is not None:
+                words["expression_intensity"] = _rounded(intensity)
             return draw_expression(word, self.head.expression_names, rng, intensity), words
         scores = self.config.expression.sample(rng, {}, self.head.n_expression)
         if self.config.expression_axes is not None:
@@ -352,28 +390,33 @@ class SceneSampler:
             scores[[name == "mouthClose" for name in self.head.expression_names]] = 0  # needs an open jaw
         return scores.astype(np.float32), {}
 
-    def _head_turn(self, rng: np.random.Generator) -> tuple[Rotation, float]:
-        pose = self.config.pose
-        yaw, pitch, roll, jaw = (
-            d.sample(rng, {}) for d in (pose.yaw_deg, pose.pitch_deg, pose.roll_deg, pose.jaw_deg)
-        )
+    def _head_turn(self, draw: _Stream) -> tuple[Rotation, float]:
+        names = ("yaw_deg", "pitch_deg", "roll_deg", "jaw_deg")
+        yaw, pitch, roll, jaw = (draw(name, getattr(self.config.pose, name)) for name in names)
         return Rotation.from_euler("YXZ", [yaw, -pitch, -roll], degrees=True), math.radians(jaw)
 
-    def _camera(self, rng: np.random.Generator, turn: Rotation, joints: np.ndarray) -> Camera:
-        config = self.config.camera
+    def _camera(self, draw: _Stream, turn: Rotation, joints: np.ndarray) -> Camera:
+        config, fixed = self.config.camera, draw.fixed
+        if "camera" in fixed:
+            return fixed["camera"]
         azimuth, elevation, roll, fov = (
-            math.radians(d.sample(rng, {}))
-            for d in (config.azimuth_deg, config.elevation_deg, config.roll_deg, config.field_of_view_deg)
+            math.radians(draw(name, distribution))
+            for name, distribution in (
+                ("azimuth_deg", config.azimuth_deg),
+                ("elevation_deg", config.elevation_deg),
+                ("camera_roll_deg", config.roll_deg),
+                ("field_of_view_deg", config.field_of_view_deg),
+            )
         )
-        jitter = config.look_at_jitter.sample(rng, {}, 3)
+        jitter = draw("look_at_jitter", config.look_at_jitter, 3)
         size = (self.resolution, self.resolution)
-        if config.convention == "eg3d":
-            radius = config.distance.sample(rng, {})
-            return _as_stored(eg3d_camera(azimuth, elevation, roll, radius, fov, size, jitter))
-        if config.distance is not None:
-            distance = config.distance.sample(rng, {})
+        if "distance" in fixed or (config.distance is not None and "view_height" not in fixed):
+            distance = draw("distance", config.distance or config.view_height)
         else:
-            distance = config.view_height.sample(rng, {}) / (2 * math.tan(fov / 2))
+            height = draw("view_height", config.view_height or config.distance)
+            distance = height / (2 * math.tan(fov / 2))
+        if config.convention == "eg3d":
+            return _as_stored(eg3d_camera(azimuth, elevation, roll, distance, fov, size, jitter))
         neck = joints[self.head.joint_names.index("neck")]
         look_at = turn.apply(FACE_CENTRE - neck) + neck + jitter
         if config.around == "head":
@@ -381,18 +424,18 @@ class SceneSampler:
             return _as_stored(camera_at(centre, look_at, roll, fov, size))
         return _as_stored(orbit_camera(azimuth, elevation, roll, distance, fov, look_at, size))
 
-    def _distortion(self, rng: np.random.Generator) -> np.ndarray:
-        drawn = {name: d.sample(rng, {}) for name, d in self.config.camera.lens.items()}
+    def _distortion(self, draw: _Stream) -> np.ndarray:
+        drawn = {name: draw(name, d) for name, d in self.config.camera.lens.items()}
         return np.array([drawn.get(name, 0.0) for name in LENS], np.float32)
 
-    def _gaze(
-        self, rng: np.random.Generator, camera: Camera, turn: Rotation, joints: np.ndarray
-    ) -> tuple[float, float]:
+    def _gaze(self, draw: _Stream, camera: Camera, turn: Rotation, joints: np.ndarray) -> tuple[float, float]:
         """Azimuth (to the subject's left) and elevation of the gaze in the head, radians."""
         pose = self.config.pose
-        at_camera = rng.random() < pose.gaze_at_camera
-        azimuth = math.radians(pose.gaze_azimuth_deg.sample(rng, {}))
-        elevation = math.radians(pose.gaze_elevation_deg.sample(rng, {}))
+        aimed = {"gaze_azimuth_deg", "gaze_elevation_deg"} & draw.fixed.keys()
+        share = 0.0 if aimed else draw.fixed.get("gaze_at_camera", pose.gaze_at_camera)
+        at_camera = draw.rng.random() < share
+        azimuth = math.radians(draw("gaze_azimuth_deg", pose.gaze_azimuth_deg))
+        elevation = math.radians(draw("gaze_elevation_deg", pose.gaze_elevation_deg))
         if at_camera:
             names = self.head.joint_names
             neck = joints[names.index("neck")]
@@ -419,6 +462,11 @@ class SceneSampler:
         eyes = Rotation.from_euler("YX", [gaze[0], -gaze[1]]).as_rotvec()
         by_name = {"neck": turn.as_rotvec(), "jaw": [jaw, 0, 0], "left_eye": eyes, "right_eye": eyes}
         return np.array([by_name.get(n, np.zeros(3)) for n in self.head.joint_names], np.float32)
+
+
+def _rounded(value: Value) -> Value:
+    """A word, or a number as it will be stored."""
+    return value if isinstance(value, str) else float(np.float32(value))
 
 
 def childhood(attributes: dict[str, Value]) -> float:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from synthforge.alignment import Cameras, VolumeFrame, pose_bins, z_of_ray
 from synthforge.alignment.frame import metres, per_metre
-from synthforge.cameras.project import orbit_camera, project, unproject
+from synthforge.cameras.project import from_pixels, orbit_camera, project
 from synthforge.errors import GeometryError
 from synthforge.types import Camera
 
@@ -62,7 +62,7 @@ def test_projection_is_the_scenes(some, seed):
 def test_distance_along_rays_becomes_depth(some):
     (camera,) = some
     pixels = np.stack(np.meshgrid(np.arange(16) + 0.5, np.arange(16) + 0.5), -1)
-    distance = np.linalg.norm(unproject(pixels, np.full((16, 16), 1.3), camera), axis=-1)
+    distance = np.linalg.norm(from_pixels(pixels, np.full((16, 16), 1.3), camera), axis=-1)
     intrinsics = Cameras.stack(some).intrinsics
     depth = z_of_ray(torch.from_numpy(distance).float()[None], intrinsics)
     torch.testing.assert_close(depth, torch.full((1, 16, 16), 1.3), rtol=1e-5, atol=0)

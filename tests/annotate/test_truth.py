@@ -8,7 +8,7 @@ import pytest
 import trimesh
 
 from synthforge.annotate import annotate
-from synthforge.cameras.project import orbit_camera, project, scaled, unproject, world2cam
+from synthforge.cameras.project import from_pixels, orbit_camera, project, scaled, world2cam
 from synthforge.conventions import CLASS_ID
 from synthforge.errors import ConfigError
 from synthforge.generators.raster.samples import samples_of
@@ -66,7 +66,7 @@ def test_dense_landmarks_can_be_left_out(tiny):
 def test_visible_landmarks_lie_on_the_depth_map(scene):
     _, params, _, frame = scene
     depth = np.where(np.isfinite(frame.depth), frame.depth, 1e-3).astype(np.float64)
-    surface = unproject(pixel_grid(params.camera), depth, params.camera)
+    surface = from_pixels(pixel_grid(params.camera), depth, params.camera)
     n_asked = 0
     for point, pixel, visible in zip(
         frame.landmarks_3d.astype(float), frame.landmarks_2d, frame.landmarks_visible, strict=True
@@ -93,7 +93,7 @@ def test_visibility_is_that_of_a_ray_caster(scene):
     rotation, centre = params.camera.cam2world[:3, :3], params.camera.cam2world[:3, 3]
 
     def first_hit(pixels: np.ndarray) -> np.ndarray:
-        ray = unproject(pixels, np.ones(len(pixels)), params.camera) @ rotation.T
+        ray = from_pixels(pixels, np.ones(len(pixels)), params.camera) @ rotation.T
         depth = np.full(len(pixels), np.inf)
         starts = np.tile(centre, (len(ray), 1))
         where, ray_id, _ = caster.intersects_location(starts, ray, multiple_hits=False)
@@ -199,7 +199,7 @@ def ellipsoid(request, tiny):
     def intersect(pixels: np.ndarray) -> np.ndarray:
         """z-depth of the ellipsoid (inf: missed)."""
         rotation, centre = camera.cam2world[:3, :3], camera.cam2world[:3, 3]
-        ray = unproject(pixels, np.ones(pixels.shape[:-1]), camera) @ rotation.T / RADII
+        ray = from_pixels(pixels, np.ones(pixels.shape[:-1]), camera) @ rotation.T / RADII
         start = centre / RADII
         a, b, c = (ray**2).sum(-1), ray @ start, start @ start - 1
         root = b**2 - a * c
@@ -214,7 +214,7 @@ def test_depth_is_that_of_the_ellipsoid(ellipsoid):
     eyes = np.isin(frame.segmentation, [CLASS_ID["left_eye"], CLASS_ID["right_eye"]])
     hit = np.isfinite(frame.depth) & np.isfinite(want) & ~eyes
     assert hit.mean() > 0.2
-    ray = unproject(pixel_grid(camera), np.ones(want.shape), camera)
+    ray = from_pixels(pixel_grid(camera), np.ones(want.shape), camera)
     inner = hit & ((frame.normals * ray).sum(-1) < -0.3)
     error = frame.depth[inner] - want[inner]
     assert error.min() > -1e-5 and error.max() < 3e-4  # facets lie inside, by at most their sagitta
@@ -226,7 +226,7 @@ def test_normals_are_those_of_the_ellipsoid(ellipsoid):
     depth = intersect(pixel_grid(camera))
     eyes = cv2.dilate(np.isin(frame.segmentation, [4, 5]).astype(np.uint8), np.ones((3, 3))) > 0
     hit = np.isfinite(frame.depth) & np.isfinite(depth) & ~eyes
-    points = unproject(pixel_grid(camera)[hit], depth[hit], camera)
+    points = from_pixels(pixel_grid(camera)[hit], depth[hit], camera)
     world = points @ camera.cam2world[:3, :3].T + camera.cam2world[:3, 3]
     normal = world / RADII**2
     normal = normal / np.linalg.norm(normal, axis=1, keepdims=True) @ camera.cam2world[:3, :3]
@@ -285,7 +285,7 @@ def test_pupil_is_the_front_vertex_of_the_posed_eyeball(tiny):
 
 def test_normals_are_the_slope_of_the_depth(scene):
     _, params, _, frame = scene
-    points = unproject(pixel_grid(params.camera), frame.depth.astype(float), params.camera)
+    points = from_pixels(pixel_grid(params.camera), frame.depth.astype(float), params.camera)
     with np.errstate(invalid="ignore"):
         right, down = points[1:-1, 2:] - points[1:-1, :-2], points[2:, 1:-1] - points[:-2, 1:-1]
         slope = np.cross(down, right)

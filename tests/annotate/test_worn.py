@@ -7,7 +7,7 @@ import pytest
 import trimesh
 
 from synthforge.annotate import annotate
-from synthforge.cameras.project import project, unproject
+from synthforge.cameras.project import from_pixels, project
 from synthforge.conventions import CLASS_ID
 from synthforge.errors import AssetError
 from synthforge.generators.geometry.worn import WornMesh, append_worn
@@ -96,7 +96,7 @@ def test_a_ray_caster_sees_the_same_with_everything_worn(name, azimuth, attribut
     def cast(shift: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
         """Triangle (-1: none) and depth under each pixel's centre, `shift` pixels beside it."""
         pixels = (pixel_grid(params.camera) + shift).reshape(-1, 2)
-        ray = unproject(pixels, np.ones(len(pixels)), params.camera) @ rotation.T
+        ray = from_pixels(pixels, np.ones(len(pixels)), params.camera) @ rotation.T
         hit = caster.intersects_first(np.tile(centre, (len(ray), 1)), ray)
         slope = (normals[hit] * ray).sum(1)
         depth = (normals[hit] * (corners[hit, 0] - centre)).sum(1) / np.where(slope == 0, np.nan, slope)

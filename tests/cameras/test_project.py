@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from synthforge.cameras.project import (
     eg3d_camera,
+    from_pixels,
     orbit_camera,
     project,
     scaled,
@@ -60,9 +61,12 @@ def test_unproject_inverts_project(camera, seed):
     rng = np.random.default_rng(seed)
     pixels = rng.uniform(-10, 700, (4, 5, 2))
     depth = rng.uniform(0.1, 5, (4, 5))
-    back = to_pixels(unproject(pixels, depth, camera), camera)
-    np.testing.assert_allclose(back[..., :2], pixels, atol=1e-7)
-    np.testing.assert_allclose(back[..., 2], depth, atol=1e-12)
+    for back in (
+        to_pixels(from_pixels(pixels, depth, camera), camera),
+        project(unproject(pixels, depth, camera), camera),
+    ):
+        np.testing.assert_allclose(back[..., :2], pixels, atol=1e-6)
+        np.testing.assert_allclose(back[..., 2], depth, atol=1e-12)
 
 
 @settings(deadline=None, max_examples=50)

@@ -3,7 +3,7 @@
 import numpy as np
 import trimesh
 
-from synthforge.cameras.project import to_camera, unproject
+from synthforge.cameras.project import from_pixels, to_camera
 from synthforge.conventions import CLASS_ID
 from synthforge.render.interpolate import interpolate, sample_classes, vertex_normals
 from synthforge.render.rasterize import rasterize
@@ -18,7 +18,7 @@ def test_interpolating_the_vertices_gives_the_points_on_the_rays():
     point = interpolate(cam, np.asarray(mesh.faces), fragments)
     hit = fragments.face_index >= 0
     y, x = np.mgrid[0:90, 0:110] + 0.5
-    want = unproject(np.stack([x, y], -1)[hit], fragments.depth[hit].astype(float), camera)
+    want = from_pixels(np.stack([x, y], -1)[hit], fragments.depth[hit].astype(float), camera)
     np.testing.assert_allclose(point[hit], want, atol=1e-6)
     assert not point[~hit].any()
 

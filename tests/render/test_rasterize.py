@@ -9,7 +9,7 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthforge.cameras.project import orbit_camera, to_camera, unproject
+from synthforge.cameras.project import from_pixels, orbit_camera, to_camera
 from synthforge.errors import AssetError, SynthforgeError
 from synthforge.render.rasterize import NEAR, draw_over, rasterize
 from synthforge.render.torch_kernel import rasterize_torch
@@ -44,7 +44,7 @@ def test_tilted_plane_has_exact_depth_and_perspective_barycentrics(backend):
     a, b, c = to_camera(corners, camera)
     normal = np.cross(b - a, c - a)
     y, x = np.mgrid[0:60, 0:70] + 0.5
-    ray = unproject(np.stack([x, y], -1), np.ones((60, 70)), camera)
+    ray = from_pixels(np.stack([x, y], -1), np.ones((60, 70)), camera)
     depth = (normal @ a) / (ray @ normal)
     np.testing.assert_allclose(out.depth[hit], depth[hit], rtol=2e-7 if backend != "pytorch3d" else 1e-4)
 
@@ -175,7 +175,7 @@ def ray_cast(mesh: trimesh.Trimesh, camera):
 
     height, width = camera.size
     y, x = np.mgrid[0:height, 0:width] + 0.5
-    ray = unproject(np.stack([x, y], -1), np.ones((height, width)), camera).reshape(-1, 3)
+    ray = from_pixels(np.stack([x, y], -1), np.ones((height, width)), camera).reshape(-1, 3)
     rotation, centre = camera.cam2world[:3, :3], camera.cam2world[:3, 3]
     direction = ray @ rotation.T
     where, ray_id, face = RayMeshIntersector(mesh).intersects_location(

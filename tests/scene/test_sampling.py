@@ -281,3 +281,52 @@ def test_named_points_are_those_of_the_posed_head(thousand, anthro_head):
     here, there = NamedPoints(anthro_head).of(shape), anthro_points(vertices, anthro_head.faces)
     for name, point in there.items():
         np.testing.assert_allclose(here[name], point, atol=2e-6, err_msg=name)
+
+
+FIXABLE = {
+    "sex": {"categorical": {"female": 0.5, "male": 0.5}},
+    "age": {"uniform": [20, 70]},
+    "makeup": {"given": {"sex": {"female": {"uniform": [0, 1]}, "male": 0}}},
+    "hair_color": {"given": {"age": {0: "black", 50: {"categorical": {"grey": 0.5, "white": 0.5}}}}},
+    "noise": {"uniform": [0, 1]},
+    "eyeglasses": {"categorical": {"none": 0.5, "clear": 0.5}},
+}
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_a_fixed_value_changes_what_is_given_it_and_nothing_else(index):
+    s = sampler(attributes=FIXABLE, pose=STILL)
+    own = s.sample(3, index)
+    other = "male" if own.attributes["sex"] == "female" else "female"
+    changed = s.sample(3, index, fixed={"sex": other})
+    same = {name: value for name, value in own.attributes.items() if name not in ("sex", "makeup")}
+    assert changed.attributes == {"sex": other, "makeup": changed.attributes["makeup"]} | same
+    assert (changed.attributes["makeup"] == 0) == (other == "male")
+    for name in ("expression", "pose"):
+        assert np.array_equal(getattr(own, name), getattr(changed, name))
+    old = s.sample(3, index, fixed={"age": 66.6, "blur": 0.5}).attributes
+    assert old["age"] == float(np.float32(66.6)) and old["hair_color"] in ("grey", "white")
+    assert old == own.attributes | {name: old[name] for name in ("age", "hair_color", "blur")}
+    back = s.sample(3, index, fixed={"sex": own.attributes["sex"]})
+    assert back.attributes == own.attributes and np.array_equal(back.shape, own.shape)
+
+
+def test_a_fixed_angle_leaves_the_other_angles_alone():
+    s = sampler()
+    own, turned = s.sample(0, 5), s.sample(0, 5, fixed={"yaw_deg": 31.0, "azimuth_deg": -20.0})
+    neck = s.head.joint_names.index("neck")
+    before, after = (Rotation.from_rotvec(p.pose[neck]).as_euler("YXZ", degrees=True) for p in (own, turned))
+    np.testing.assert_allclose(after, [31.0, *before[1:]], atol=1e-4)
+    assert np.array_equal(own.camera.intrinsics, turned.camera.intrinsics)
+    aim = turned.camera.cam2world[:3, 2]
+    assert np.degrees(np.arctan2(-aim[0], -aim[2])) == pytest.approx(-20, abs=1e-3)
+
+
+def test_a_fixed_distance_or_height_of_view_replaces_the_other():
+    s, still = sampler(pose=STILL), {"field_of_view_deg": 20, "look_at_jitter": 0}
+    for fixed, want in (({"distance": 1.5}, 1.5), ({"view_height": 0.4}, 0.2 / np.tan(np.radians(10)))):
+        camera = s.sample(0, 2, fixed=still | fixed).camera
+        got = np.linalg.norm(camera.cam2world[:3, 3] - FACE_CENTRE)
+        assert got == pytest.approx(want, rel=1e-5)
+    given = s.sample(0, 2, fixed={"camera": camera}).camera
+    assert given is camera
