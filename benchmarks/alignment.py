@@ -26,7 +26,8 @@ from synthforge.alignment import (
     pose_bins,
 )
 from synthforge.alignment.evidence import face_vertices
-from synthforge.heads import HeadModel, load_head
+from synthforge.heads import load_head
+from synthforge.heads.base import HeadModel
 from tests.helpers.planted import Planted, Recipe, draw_bases, draw_cameras, draw_warp
 
 BATCH = 4

@@ -16,8 +16,9 @@ from typing import Any
 import torch
 
 from synthforge.config import config_path, load_config
+from synthforge.generate_config import GenerateConfig
 from synthforge.generators.next3d.backend import Next3dGenerator
-from synthforge.pipeline import GenerateConfig, SceneSource
+from synthforge.pipeline import SceneSource
 from synthforge.storage.run import run
 from synthforge.storage.writer import encode_frame
 

@@ -11,8 +11,9 @@ from jaxtyping import Float
 from synthforge.alignment import CheckpointAffine, Samples, fit_affine
 from synthforge.assets_store import require_asset, store_dir
 from synthforge.detector import LandmarkDetector
+from synthforge.generate_config import GenerateConfig
 from synthforge.generators.next3d.backend import AFFINE, Next3dGenerator
-from synthforge.pipeline import GenerateConfig, SceneSource
+from synthforge.pipeline import SceneSource
 from synthforge.types import SceneParams
 
 

@@ -10,7 +10,8 @@ from synthforge import pipeline
 from synthforge.config import from_dict
 from synthforge.datasets.shards import ShardSource
 from synthforge.errors import ConfigError, SynthforgeError
-from synthforge.pipeline import GenerateConfig, SceneSource, head_sha256, rerender
+from synthforge.generate_config import GenerateConfig
+from synthforge.pipeline import SceneSource, head_sha256, rerender
 from synthforge.rng import sample_rng
 from synthforge.storage.reader import DatasetReader
 from synthforge.storage.run import run

@@ -25,7 +25,7 @@ def align(
     from synthforge.config import config_path, load_config
     from synthforge.detector import load_detector
     from synthforge.fit_alignment import affine_path
-    from synthforge.pipeline import GenerateConfig
+    from synthforge.generate_config import GenerateConfig
 
     given = ["backend=next3d", "head=flame", f"seed={seed}"]
     resolved = load_config(GenerateConfig, config_path("generate", config), given)
@@ -57,7 +57,7 @@ def ensure_aligned(config: Any, device: str, batch_size: int) -> None:
 
     from synthforge.config import config_path, load_config
     from synthforge.fit_alignment import affine_path
-    from synthforge.pipeline import GenerateConfig
+    from synthforge.generate_config import GenerateConfig
 
     path = affine_path()
     if not path.is_file():

@@ -63,7 +63,8 @@ def generate(
     from tqdm import tqdm
 
     from synthforge.config import config_path, load_config
-    from synthforge.pipeline import GenerateConfig, SceneSource
+    from synthforge.generate_config import GenerateConfig
+    from synthforge.pipeline import SceneSource
     from synthforge.storage.run import run
 
     name, given = _settings(config, options)

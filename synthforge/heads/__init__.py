@@ -1,6 +1,5 @@
 """Head models: parameters -> vertices. `load_head(name)` gives one by name."""
 
-from synthforge.heads.base import HeadModel
 from synthforge.heads.registry import HEADS, load_head
 
-__all__ = ["HEADS", "HeadModel", "load_head"]
+__all__ = ["HEADS", "load_head"]

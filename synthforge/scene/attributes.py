@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from synthforge.attributes import Attribute
 from synthforge.errors import ConfigError
+from synthforge.scene.config import check_range
 from synthforge.scene.distributions import Distribution
-from synthforge.scene.sampling import check_range
 
 
 def check_attributes(attributes: Mapping[str, Distribution], known: Mapping[str, Attribute]) -> None:

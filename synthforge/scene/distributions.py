@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from synthforge.errors import ConfigError
 
@@ -71,6 +70,8 @@ class Distribution:
                 mean, std, low, high = self.args
                 if std == 0:
                     return mean if size is None else np.full(size, mean)
+                from scipy.special import ndtr, ndtri  # heavy, and not needed to read a configuration
+
                 a, b = ndtr((low - mean) / std), ndtr((high - mean) / std)
                 draw = mean + std * ndtri(rng.uniform(a, b, size))
                 return np.clip(draw, low, high)
@@ -164,11 +165,16 @@ def _normal(args: Any, where: str) -> tuple[float, ...]:
     return mean, std
 
 
+def _normal_below(score: float) -> float:
+    """Share of a standard normal below `score`."""
+    return 0.5 * math.erfc(-score / math.sqrt(2))
+
+
 def _truncated_normal(args: Any, where: str) -> tuple[float, ...]:
     mean, std, low, high = _numbers(args, where, "[mean, std, low, high]")
     _normal([mean, std], where)
     _uniform([low, high], where)
-    if std > 0 and ndtr((high - mean) / std) - ndtr((low - mean) / std) < 1e-6:
+    if std > 0 and _normal_below((high - mean) / std) - _normal_below((low - mean) / std) < 1e-6:
         raise ConfigError(
             f"[{low:g}, {high:g}] holds nothing of a normal with mean {mean:g} and std {std:g}", where=where
         )

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from synthforge.cli import main
 from synthforge.cli.generate import _settings
 from synthforge.errors import SynthforgeError
-from synthforge.pipeline import GenerateConfig
+from synthforge.generate_config import GenerateConfig
 from synthforge.storage.reader import DatasetReader
 from tests.helpers.fake_source import FakeSource, fake_layout
 

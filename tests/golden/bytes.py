@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from synthforge.config import config_path, load_config
-from synthforge.pipeline import GenerateConfig, SceneSource
+from synthforge.generate_config import GenerateConfig
+from synthforge.pipeline import SceneSource
 from synthforge.types import Frame
 
 FILE = Path(__file__).with_name("bytes.json")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from synthforge.heads import HeadModel
+from synthforge.heads.base import HeadModel
 
 
 @pytest.fixture(scope="session")

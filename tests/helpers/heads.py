@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from synthforge.heads import HeadModel, load_head
+from synthforge.heads import load_head
 from synthforge.heads.anthro import ASSET
+from synthforge.heads.base import HeadModel
 from tests.helpers.shared import SHARED
 
 

@@ -9,8 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from synthforge.attributes import ATTRIBUTES
 from synthforge.config import config_path, load_config
+from synthforge.generate_config import GenerateConfig
 from synthforge.heads import load_head
-from synthforge.pipeline import GenerateConfig
 from synthforge.rng import sample_rng
 from synthforge.scene.attributes import check_attributes
 from synthforge.scene.sampling import FACE_CENTRE, SceneSampler

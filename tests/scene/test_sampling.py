@@ -12,10 +12,11 @@ from scipy.spatial.transform import Rotation
 from synthforge.cameras.project import project
 from synthforge.config import config_path, from_dict, load_config
 from synthforge.errors import ConfigError
+from synthforge.generate_config import GenerateConfig
 from synthforge.heads.anthro import ASSET, NamedPoints, anthro_points
 from synthforge.heads.measure import MEASURES, PROPORTIONS, measure
-from synthforge.pipeline import GenerateConfig
-from synthforge.scene.sampling import FACE_CENTRE, SceneConfig, SceneSampler
+from synthforge.scene.config import SceneConfig
+from synthforge.scene.sampling import FACE_CENTRE, SceneSampler
 from tests.helpers.tiny_head import tiny_head
 
 

@@ -10,9 +10,10 @@ import pytest
 from synthforge.cameras.project import orbit_camera, to_camera
 from synthforge.config import config_path, load_config
 from synthforge.errors import AssetError, ConfigError, GeometryError
+from synthforge.generate_config import GenerateConfig
 from synthforge.generators.mitsuba.tracer import PathtraceConfig, _runs, load_mitsuba
 from synthforge.generators.shading.light import Lamp, Lighting, env_directions, irradiance_sh, sh_basis
-from synthforge.pipeline import GenerateConfig, SceneSource
+from synthforge.pipeline import SceneSource
 from synthforge.types import Mesh
 
 mi = pytest.importorskip("mitsuba")

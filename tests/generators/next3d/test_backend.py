@@ -18,11 +18,12 @@ from synthforge.cameras.project import project
 from synthforge.cli.bench import bench
 from synthforge.config import config_path, from_dict, load_config
 from synthforge.errors import AssetError, ConfigError
+from synthforge.generate_config import GenerateConfig
 from synthforge.generators.base import NeuralGenerator
 from synthforge.generators.next3d import backend
 from synthforge.generators.next3d.config import NeuralConfig
 from synthforge.heads.base import HeadModel
-from synthforge.pipeline import GenerateConfig, SceneSource
+from synthforge.pipeline import SceneSource
 from synthforge.storage.reader import DatasetReader
 from synthforge.storage.run import run
 from synthforge.storage.verify import verify

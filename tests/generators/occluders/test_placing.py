@@ -13,11 +13,11 @@ from synthforge.attributes import ATTRIBUTES
 from synthforge.cameras.project import project
 from synthforge.config import config_path, load_config
 from synthforge.conventions import CLASS_ID
+from synthforge.generate_config import GenerateConfig
 from synthforge.generators.face.regions import EYE_PARTS, MOUTH_PARTS
 from synthforge.generators.occluders.hand import close, finger_joints, hand, outline, surface_net
 from synthforge.generators.occluders.placing import KINDS, SHARE, occlude
 from synthforge.heads import load_head
-from synthforge.pipeline import GenerateConfig
 from synthforge.render.rasterize import rasterize
 from synthforge.rng import sample_rng
 from synthforge.scene.sampling import SceneSampler
