@@ -10,6 +10,7 @@ BASE = {
     "types",
     "conventions",
     "errors",
+    "extras",
     "rng",
     "config",
     "detector",

@@ -1,7 +1,6 @@
 """A trained model for use elsewhere: its two files, a model card, and ONNX checked for parity."""
 
 import hashlib
-import importlib.util
 import json
 import logging
 import shutil
@@ -14,6 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from synthforge.errors import AssetError
+from synthforge.extras import need
 from synthforge.models.multitask import normalise
 from synthforge.models.store import StoredModel, load_model
 
@@ -62,11 +62,9 @@ def write_onnx(stored: StoredModel, path: Path) -> float:
     Raises:
         AssetError: the packages of the extra are missing, or parity fails; no file is left then.
     """
-    missing = [m for m in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(m) is None]
-    if missing:
-        raise AssetError(
-            f"{', '.join(missing)} not installed", where="--onnx", fix='pip install "synthforge[onnx]"'
-        )
+    need("onnx", "onnx", "--onnx")
+    need("onnxscript", "onnx", "--onnx")
+    need("onnxruntime", "onnx", "--onnx")
     net, size = Plain(stored.net).eval(), stored.net.config.input_size
     temporary = path.with_suffix(".onnx.tmp")
     try:
@@ -102,8 +100,7 @@ def _to_onnx(net: Plain, size: int) -> torch.onnx.ONNXProgram:
 @torch.no_grad()
 def onnx_difference(net: Plain, path: Path, size: int) -> float:
     """Largest difference between an ONNX file and the network over batches of 1 and 3 random crops."""
-    import onnxruntime
-
+    onnxruntime = need("onnxruntime", "onnx", "--onnx")
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     worst = 0.0
     for batch in (1, 3):

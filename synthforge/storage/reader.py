@@ -11,6 +11,8 @@ from typing import Any, Literal
 import cv2
 import h5py
 import numpy as np
+import simplejpeg  # the same pixels as OpenCV, in three quarters of the time
+from deflate import DeflateError, zlib_decompress  # libdeflate: half the time of zlib
 from jaxtyping import Float, UInt8
 
 from synthforge.conventions import CLASS_ID
@@ -19,20 +21,6 @@ from synthforge.landmark_sets import dense_set, load_scheme
 from synthforge.storage.index import INDEX, read_index
 from synthforge.storage.schema import restore_depth, restore_normals
 from synthforge.types import Camera, SceneParams
-
-try:
-    import simplejpeg  # the same pixels as OpenCV, in three quarters of the time
-except ModuleNotFoundError:
-    simplejpeg = None
-try:
-    from deflate import DeflateError, zlib_decompress  # libdeflate: half the time of zlib
-except ModuleNotFoundError:
-    from zlib import decompress
-    from zlib import error as DeflateError
-
-    def zlib_decompress(chunk: bytes, size: int) -> bytes:
-        return decompress(chunk, bufsize=size)
-
 
 _MAX_OPEN = 32  # shards held open per process
 _CHUNK_CACHE = 1 << 16  # bytes per data set: a plane is read once, only the table of images is kept
@@ -329,7 +317,7 @@ def decode_image(encoded: np.ndarray, where: str, out: np.ndarray | None = None)
         DatasetError: they are neither, or of another size than `out`.
     """
     rgb = None
-    if simplejpeg and encoded[:2].tobytes() == b"\xff\xd8":
+    if encoded[:2].tobytes() == b"\xff\xd8":
         try:
             rgb = simplejpeg.decode_jpeg(encoded, buffer=out)
         except ValueError:

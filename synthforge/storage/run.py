@@ -27,7 +27,8 @@ import cv2
 import yaml
 
 from synthforge.config import config_sha256, to_dict
-from synthforge.errors import AssetError, ConfigError, DatasetError, SynthforgeError
+from synthforge.errors import ConfigError, DatasetError, SynthforgeError
+from synthforge.extras import need
 from synthforge.storage.index import CONFIG, ShardPlan, check_shards, plan_shards, write_index
 from synthforge.storage.schema import Layout
 from synthforge.storage.writer import Record, ShardKey, ShardWriter, encode_frame, write_atomically
@@ -258,11 +259,7 @@ def _make_by_ray(
     advance: Callable[[int], None],
 ) -> Iterator[ShardPlan]:
     """Shards in the order in which tasks finish them; `workers` is Ray's affair."""
-    try:
-        import ray
-    except ImportError as error:
-        fix = 'pip install "synthforge[ray]"'
-        raise AssetError("ray is not installed", where="--engine ray", fix=fix) from error
+    ray = need("ray", "ray", "--engine ray")
     variables = {name: "1" for name in _SINGLE_THREAD}
     ray.init(runtime_env={"env_vars": variables}, ignore_reinit_error=True, log_to_driver=False)
     draws = isinstance(source, BatchSource) and source.batch > 0
