@@ -71,7 +71,7 @@ class DatasetReader:
     @property
     def keys(self) -> tuple[str, ...]:
         """What a sample holds; soft masks and attributes are one key each."""
-        return tuple(dict.fromkeys(name.partition("/")[0] for name in self._names()))
+        return tuple(dict.fromkeys(name.partition("/")[0] for name in self.names))
 
     def read(self, i: int, keys: Iterable[str] | None = None) -> dict[str, Any]:
         """Sample `i`, with only the named keys (default: all).
@@ -86,7 +86,7 @@ class DatasetReader:
         out: dict[str, Any] = {}
         for key in self.keys if keys is None else keys:
             if key in GROUPS:
-                names = [name for name in self._names() if name.startswith(key + "/")]
+                names = [name for name in self.names if name.startswith(key + "/")]
                 out[key] = {name.partition("/")[2]: self._decode(shard, name, row) for name in names}
             else:
                 out[key] = self._decode(shard, key, row)
@@ -102,6 +102,14 @@ class DatasetReader:
         side = self.index["resolution"]
         decoded = {"rgb": (side, side, 3)}.get(name, data.shape[1:])
         return decoded, np.dtype({"rgb": "u1", "depth": "f4", "normals": "f4"}.get(name, data.dtype))
+
+    def about(self, name: str) -> dict[str, Any]:
+        """What a shard says of a data set: unit, frame, description, and values or names where it has them.
+
+        Raises:
+            DatasetError: there is no data set of that name.
+        """
+        return dict(self._data(0, name).attrs)
 
     def read_into(self, i: int, out: dict[str, np.ndarray]) -> None:
         """Decode sample `i` into C-contiguous arrays of the shapes and types `form` says.
@@ -169,7 +177,7 @@ class DatasetReader:
         """Sample `i` as it lies on the disk: image and planes as encoded bytes, rows as arrays."""
         shard, row = self._place(i)
         out: dict[str, Any] = {}
-        for name in self._names():
+        for name in self.names:
             data = self._data(shard, name)
             if data.chunks is None:
                 out[name] = data[row]
@@ -229,7 +237,9 @@ class DatasetReader:
             fix = f"run: synthforge verify {self.path}"
             raise DatasetError(f"cannot be read ({error})", where=where, fix=fix) from error
 
-    def _names(self) -> list[str]:
+    @property
+    def names(self) -> list[str]:
+        """Full names of all data sets, members of groups as `attributes/age`."""
         if not self._field_names:
             names: list[str] = []
             file, _ = self._open(0)
