@@ -13,6 +13,7 @@ BASE = {
     "extras",
     "rng",
     "config",
+    "provenance",
     "detector",
     "cameras",
     "landmark_sets",

@@ -1,6 +1,5 @@
 """A trained model for use elsewhere: its two files, a model card, and ONNX checked for parity."""
 
-import hashlib
 import json
 import logging
 import shutil
@@ -16,6 +15,7 @@ from synthforge.errors import AssetError
 from synthforge.extras import need
 from synthforge.models.multitask import normalise
 from synthforge.models.store import StoredModel, load_model
+from synthforge.provenance import files_sha256
 
 PARITY = 1e-4  # largest difference allowed between ONNX and the network, in each output's own unit
 OUTPUTS = ("points", "segmentation", "depth")
@@ -130,7 +130,7 @@ def model_card(stored: StoredModel, run: Path, licence: str, difference: float |
         "",
         f"Licence: {licence}",
         "",
-        f"Weights: `model.safetensors`, SHA-256 `{_sha256(run / 'model.safetensors')}`.{onnx}",
+        f"Weights: `model.safetensors`, SHA-256 `{files_sha256(run / 'model.safetensors')}`.{onnx}",
         "",
         "## Input and output",
         "",
@@ -164,7 +164,7 @@ def _origins(card: dict) -> list[str]:
     lines = []
     for folder in training.get("data", []):
         index = Path(folder) / "dataset.json"  # it holds the hash of every shard
-        found = f"SHA-256 of its index `{_sha256(index)}`" if index.is_file() else "no longer there"
+        found = f"SHA-256 of its index `{files_sha256(index)}`" if index.is_file() else "no longer there"
         lines.append(f"- synthetic data set `{folder}`: {found}")
     if "target" in training:
         lines.append(f"- {training['photographs']} photographs of `{training['target']}`")
@@ -196,7 +196,3 @@ def _configuration(run: Path, card: dict) -> list[str]:
 
 def _block(text: str, language: str) -> list[str]:
     return [f"```{language}", text, "```"]
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
