@@ -57,6 +57,7 @@ class AssetKind:
 
 
 _ICT, _NEXT3D = "https://github.com/ICT-VGL/ICT-FaceKit", "https://github.com/MrTornado24/Next3D"
+_GNM, _GNM_CODE = "https://huggingface.co/google/gnm-v3", "https://github.com/google/GNM"
 _FLAME, _RINGNET = "https://flame.is.tue.mpg.de", "https://github.com/soubhiksanyal/RingNet"
 ASSETS = {
     kind.name: kind
@@ -86,6 +87,14 @@ ASSETS = {
                 Part("flame_dynamic_embedding.npy", "17 landmarks of the jaw line, by yaw", _RINGNET),
             ),
             "synthforge generate --head flame",
+        ),
+        AssetKind(
+            "gnm", "gnm.npz", "GNM head (head `gnm`)", "Apache-2.0", _GNM, "synthforge.heads.gnm", "gnm",
+            (
+                Part("gnm_head.npz", "mesh, shapes, expressions, joints, uv, vertex groups", _GNM),
+                Part("head_sparse_68.txt", "68 landmarks, in gnm/shape/data/landmarks", _GNM_CODE),
+            ),
+            "synthforge generate --head gnm --config paper",
         ),
     ]
 }  # fmt: skip

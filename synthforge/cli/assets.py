@@ -31,6 +31,7 @@ def add(name: str, paths: tuple[Path, ...]) -> None:
     ict-facekit  a clone of github.com/ICT-VGL/ICT-FaceKit
     next3d       the network pickle, next3d_ffhq_512.pkl
     flame        the folder of FLAME's files, or the files themselves
+    gnm          the folder of GNM's files (or a clone of github.com/google/GNM), or the files themselves
     """
     kind = asset_kind(name)
     stored, new = kind.install(paths)

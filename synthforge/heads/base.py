@@ -11,7 +11,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from synthforge.heads.lbs import axis_angle_to_matrix, joint_transforms, linear_blend_skinning
-from synthforge.provenance import arrays_sha256
 from synthforge.types import Mesh
 
 _FLOAT = ("vertices", "shape_deltas", "expression_deltas", "joints", "joint_shape_deltas", "weights")
@@ -35,8 +34,8 @@ class HeadModel(nn.Module):
       `expression_deltas` e v 3 at weight 1
     - `joint_names` j, `joint_parents` j (-1: root), `joints` j 3, `joint_shape_deltas` s j 3,
       `weights` v j
-    - optional: `joint_expression_deltas` e j 3, and `pose_deltas` 9(j-1) v 3, correctives per entry of
-      (rotation - identity) of every joint but the first, row-major
+    - optional: `joint_expression_deltas` e j 3, and `pose_deltas` 9k v 3, correctives per entry of
+      (rotation - identity) of the last k joints (all, or all but the first), row-major
     - optional: `corrective_pairs` k 2, `corrective_deltas` k v 3: moves at the product of two coefficients,
       indices into the expressions followed by the shape axes
     - `landmarks_face` 68, `landmarks_barycentric` 68 3: iBUG-68, jaw fixed on the mesh
@@ -87,14 +86,6 @@ class HeadModel(nn.Module):
             return cls(name, {key: data[key] for key in data.files})
 
     @property
-    def sha256(self) -> str:
-        """Hash of all arrays and names, whatever file they came from; what is kept under a name with a
-        leading underscore does not count."""
-        arrays = {k: v for k, v in vars(self).items() if k[0] != "_" and isinstance(v, np.ndarray | tuple)}
-        arrays |= {k: v.numpy(force=True) for k, v in self.named_buffers()}
-        return arrays_sha256({name: np.asarray(values) for name, values in arrays.items()})
-
-    @property
     def n_shape(self) -> int:
         return len(self.shape_names)
 
@@ -123,7 +114,8 @@ class HeadModel(nn.Module):
             unposed = unposed + torch.einsum("bk,kvc->bvc", first * second, self.corrective_deltas)
         rotations = axis_angle_to_matrix(pose)
         if self.pose_deltas is not None:
-            feature = (rotations[:, 1:] - torch.eye(3, device=pose.device)).flatten(1)
+            moving = rotations[:, self.n_joints - len(self.pose_deltas) // 9 :]
+            feature = (moving - torch.eye(3, device=pose.device)).flatten(1)
             unposed = unposed + torch.einsum("bp,pvc->bvc", feature, self.pose_deltas)
         joints = self._rest_joints(shape, expression)
         return linear_blend_skinning(unposed, joints, rotations, self.joint_parents, self.weights)

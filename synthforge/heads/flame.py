@@ -4,6 +4,7 @@ FLAME (Li et al. 2017) is published by the Max Planck Institute for Intelligent 
 own. Its classes lie beside it as `flame_classes.png`, an indexed image that users may edit.
 """
 
+import hashlib
 import os
 import zipfile
 from pathlib import Path
@@ -15,18 +16,18 @@ from PIL import Image, UnidentifiedImageError
 from synthforge.assets_store import asset_path, require_asset
 from synthforge.conventions import CLASS_COLORS, CLASS_ID, N_CLASSES
 from synthforge.errors import AssetError, GeometryError
+from synthforge.heads import installed
 from synthforge.heads.base import HeadModel, surface_points
-from synthforge.heads.flame_labels import (
-    FlameMesh,
+from synthforge.heads.flame_source import PARENTS, FlameSource, read_flame
+from synthforge.heads.ibug import contour_stations
+from synthforge.heads.mesh_labels import (
+    MaskedMesh,
     canonical_places,
     class_map,
     eyeball_radius,
     mouth_lining,
     named_points,
 )
-from synthforge.heads.flame_source import PARENTS, FlameSource, read_flame
-from synthforge.heads.ibug import contour_stations
-from synthforge.provenance import files_sha256
 
 CONVERSION = 2  # raised whenever `convert_flame` gives other arrays, so that stores are refreshed
 CLASSES_PNG = "flame_classes.png"
@@ -44,7 +45,7 @@ def load_flame() -> HeadModel:
     with np.load(path, allow_pickle=False) as data:
         arrays = {key: data[key] for key in data.files}
     png = path.with_name(CLASSES_PNG)
-    if png.is_file() and files_sha256(png) != str(arrays["classes_sha256"]):
+    if png.is_file() and _file_sha256(png) != str(arrays["classes_sha256"]):
         arrays["class_map"] = read_classes(png, len(arrays["class_map"]))
     return HeadModel("flame", arrays)
 
@@ -59,25 +60,20 @@ def install_flame(*paths: Path) -> tuple[Path, bool]:
         AssetError: the files are not FLAME's, or some are missing.
     """
     source, target = read_flame(*paths), asset_path("flame")
-    stamp = _stamp(target) if target.is_file() else None
-    if stamp is not None and stamp[:2] == (source.sha256, CONVERSION):
+    if installed.stamp(target) == (source.sha256, CONVERSION):
         return target, False
-    arrays = convert_flame(source)
+    arrays, written = convert_flame(source), _written_classes(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     png = target.with_name(CLASSES_PNG)
     fresh = png.with_name(png.name + ".tmp")
     write_classes(fresh, arrays["class_map"])
-    arrays["classes_sha256"] = np.array(files_sha256(fresh))
-    temporary = target.with_name(target.name + ".tmp")
-    with temporary.open("wb") as file:
-        np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    if png.is_file() and (stamp is None or files_sha256(png) != stamp[2]):
+    edited = png.is_file() and _file_sha256(png) != written
+    arrays["classes_sha256"] = np.array(_file_sha256(fresh))
+    if edited:
         fresh.unlink()
     else:
         fresh.replace(png)
-    temporary.replace(target)
+    installed.write(target, arrays)
     return target, True
 
 
@@ -87,16 +83,11 @@ def check_flame(path: Path) -> str:
     Raises:
         AssetError: it, or its edited PNG, cannot be read, or was converted by another version.
     """
-    stamp = _stamp(path)
-    if stamp is None or stamp[1] != CONVERSION:
-        raise AssetError(
-            "damaged, or converted by another version of synthforge", where=str(path),
-            fix="run again: synthforge assets add flame PATH",
-        )  # fmt: skip
+    installed.require_version(path, CONVERSION, "flame")
     with np.load(path, allow_pickle=False) as data:
         version, size = str(data["version"]), len(data["class_map"])
     head, png = HeadModel.from_npz("flame", path), path.with_name(CLASSES_PNG)
-    edited = png.is_file() and files_sha256(png) != stamp[2]
+    edited = png.is_file() and _file_sha256(png) != _written_classes(path)
     if edited:
         read_classes(png, size)
     return (
@@ -105,13 +96,17 @@ def check_flame(path: Path) -> str:
     )
 
 
-def _stamp(path: Path) -> tuple[str, int, str] | None:
-    """Source, version of the conversion, and hash of the PNG that was written; None if not readable."""
+def _written_classes(path: Path) -> str | None:
+    """Hash of the PNG that was written with an installed file; None if that cannot be read."""
     try:
         with np.load(path, allow_pickle=False) as data:
-            return str(data["source_sha256"]), int(data["conversion"]), str(data["classes_sha256"])
+            return str(data["classes_sha256"])
     except (KeyError, ValueError, OSError, zipfile.BadZipFile):
         return None
+
+
+def _file_sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_classes(path: Path, classes: UInt8[np.ndarray, "m m"]) -> None:
@@ -161,7 +156,7 @@ def convert_flame(source: FlameSource) -> dict[str, np.ndarray]:
     """
     points = surface_points(source.vertices, source.faces, source.static_face, source.static_barycentric)
     jaw = surface_points(source.vertices, source.faces, source.jaw_face[0], source.jaw_barycentric[0])
-    mesh = FlameMesh(
+    mesh = MaskedMesh(
         source.vertices, source.faces, source.uv, source.face_uvs, source.masks, np.concatenate([jaw, points])
     )
     try:
@@ -203,7 +198,7 @@ def _numbered(name: str, n: int) -> np.ndarray:
     return np.array([f"{name}_{i:03d}" for i in range(n)], "U16")
 
 
-def _labels(mesh: FlameMesh) -> dict[str, np.ndarray]:
+def _labels(mesh: MaskedMesh) -> dict[str, np.ndarray]:
     """What is derived from masks, landmarks and mesh: classes, parts, lining, contour, canonical places."""
     lining, lining_uvs = mouth_lining(mesh)
     part = np.zeros(len(mesh.faces) + len(lining), np.uint8)
@@ -225,5 +220,7 @@ def _labels(mesh: FlameMesh) -> dict[str, np.ndarray]:
         "canonical": canonical.astype(np.float32),
         "contour_face": contour[0],
         "contour_barycentric": contour[1].astype(np.float32),
-        "eye_radius": np.array([eyeball_radius(mesh, side) for side in ("left", "right")], np.float32),
+        "eye_radius": np.array(
+            [eyeball_radius(mesh.vertices[ball]) for ball in mesh.eyeballs.values()], np.float32
+        ),
     }

@@ -5,8 +5,6 @@ Its expressions have the ARKit names with _L/_R; `mouthClose` is a corrective th
 and is meant for weights up to that of `jawOpen`.
 """
 
-import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from synthforge.assets_store import asset_path, require_asset
 from synthforge.conventions import CLASS_ID
-from synthforge.errors import AssetError
+from synthforge.heads import installed
 from synthforge.heads.base import HeadModel, surface_points
 from synthforge.heads.canonical import canonical_coordinates, canonical_points, inside_points
 from synthforge.heads.ibug import contour_stations, ibug_landmarks
@@ -69,16 +67,9 @@ def install_ict(path: Path) -> tuple[Path, bool]:
         AssetError: `path` does not hold the model.
     """
     source, target = read_ict(path), asset_path("ict-facekit")
-    if target.is_file() and _stamp(target) == (source.sha256, CONVERSION):
+    if installed.stamp(target) == (source.sha256, CONVERSION):
         return target, False
-    arrays = convert_ict(source) | {"conversion": np.array(CONVERSION)}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(target.name + ".tmp")
-    with temporary.open("wb") as file:
-        np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(target)
+    installed.write(target, convert_ict(source) | {"conversion": np.array(CONVERSION)})
     target.with_suffix(".LICENSE.txt").write_text(source.license)
     return target, True
 
@@ -89,23 +80,9 @@ def check_ict(path: Path) -> str:
     Raises:
         AssetError: it cannot be read, or was converted by another version.
     """
-    stamp = _stamp(path)
-    if stamp is None or stamp[1] != CONVERSION:
-        raise AssetError(
-            "damaged, or converted by another version of synthforge", where=str(path),
-            fix="run again: synthforge assets add ict-facekit PATH",
-        )  # fmt: skip
+    installed.require_version(path, CONVERSION, "ict-facekit")
     head = HeadModel.from_npz("ict", path)
     return f"{len(head.vertices)} vertices, {head.n_shape} shape axes, {head.n_expression} expressions"
-
-
-def _stamp(path: Path) -> tuple[str, int] | None:
-    """Source and version that a stored file was converted from; None if it is not readable."""
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            return str(data["source_sha256"]), int(data["conversion"])
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile):
-        return None
 
 
 def convert_ict(source: IctSource) -> dict[str, np.ndarray]:

@@ -108,7 +108,7 @@ def class_map(mesh: IctMesh, loops: dict[str, Int[np.ndarray, " n"]]) -> UInt8[n
     """
     drawn, positions = _texel_positions(mesh)
     out = np.empty((_MAP_SIZE, _MAP_SIZE), np.uint8)
-    out[drawn] = np.where(below_jaw(positions, _neck_border()) > 0, CLASS_ID["neck"], CLASS_ID["skin"])
+    out[drawn] = np.where(below_jaw(positions, neck_border("ict")) > 0, CLASS_ID["neck"], CLASS_ID["skin"])
     row, column = distance_transform_edt(~drawn, return_distances=False, return_indices=True)
     out = out[row, column]  # beside the charts as at their edge
     for name, outline in _outlines(mesh, loops):
@@ -172,12 +172,12 @@ def _spline(points: np.ndarray, closed: bool, n: int = 400) -> np.ndarray:
     return np.stack(splev(np.linspace(0, 1, n), curve), -1)
 
 
-def _neck_border() -> Float[np.ndarray, "n 3"]:
-    """From the chin along the jaw's lower edge, around the ear to the nape."""
+def neck_border(column: str) -> Float[np.ndarray, "n 3"]:
+    """From the chin along the jaw's lower edge, around the ear to the nape; see `canonical_points`."""
     names = [
         "menton", "prejowl", "jaw_mid_body", "gonion", "otobasion_inf", "mastoid", "nuchal_concavity",
     ]  # fmt: skip
-    points = np.array([canonical_points("ict")[n] for n in names])
+    points = np.array([canonical_points(column)[n] for n in names])
     points[1:4, 1] -= [0.007, 0.005, 0.002]  # these lie on the jaw's front; the face ends below its edge
     return points
 

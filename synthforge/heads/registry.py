@@ -5,7 +5,7 @@ from typing import Any
 
 from synthforge.errors import ConfigError
 
-HEADS = {name: f"synthforge.heads.{name}:load_{name}" for name in ("anthro", "ict", "flame")}
+HEADS = {name: f"synthforge.heads.{name}:load_{name}" for name in ("anthro", "ict", "flame", "gnm")}
 
 
 def check_head(name: str) -> None:

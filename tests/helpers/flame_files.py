@@ -158,7 +158,7 @@ def stand_in() -> StandIn:
 
     def directions(deltas: np.ndarray, joint_deltas: np.ndarray, count: int, size: float) -> np.ndarray:
         own = np.concatenate([deltas[:, used], *(_repeated(joint_deltas[:, e]) for e in eyes)], 1)
-        smooth = _smooth(vertices, count - len(own), rng) * 2e-4
+        smooth = smooth_fields(vertices, count - len(own), rng) * 2e-4
         return np.concatenate([own * size, smooth]).transpose(1, 2, 0)
 
     still = np.zeros((head.n_expression, head.n_joints, 3))
@@ -169,7 +169,7 @@ def stand_in() -> StandIn:
         "v_template": vertices,
         "f": all_faces.astype(np.uint32),
         "shapedirs": np.concatenate([shape, expression], 2),
-        "posedirs": _smooth(vertices, 36, rng).transpose(1, 2, 0) * 2e-4,
+        "posedirs": smooth_fields(vertices, 36, rng).transpose(1, 2, 0) * 2e-4,
         "J_regressor": _joint_regressor(vertices, joints + SHIFT, n),
         "weights": weights,
         "kintree_table": np.array([[2**32 - 1, 0, 1, 1, 1], [0, 1, 2, 3, 4]], np.uint32),
@@ -182,7 +182,7 @@ def _repeated(deltas: np.ndarray) -> np.ndarray:
     return np.repeat(deltas[:, None], N_BALL, 1)
 
 
-def _smooth(vertices: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+def smooth_fields(vertices: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """Random smooth fields (count v 3) of about unit size: sums of slow waves."""
     waves = np.sin(vertices @ (rng.normal(size=(3, 24)) * 20) + rng.uniform(0, 6, 24))
     return np.einsum("vk,kcn->nvc", waves, rng.normal(size=(24, 3, count)) / 24**0.5, optimize=True)

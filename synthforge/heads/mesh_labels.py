@@ -1,7 +1,7 @@
-"""Where the parts of FLAME's surface are: classes, mouth lining, named points, place on the canonical head.
+"""Labels of an imported head that comes with vertex masks and 68 landmarks (FLAME, GNM).
 
-All of it follows from the owner's vertex masks, the landmarks and the mesh itself, so it serves every FLAME
-version, and other meshes that come with such masks and landmarks.
+Classes, mouth lining, named points and places on the canonical head follow from the masks, the landmarks
+and the mesh.
 """
 
 from dataclasses import dataclass
@@ -39,8 +39,12 @@ _MIRROR = np.array([-1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
-class FlameMesh:
-    """The neutral: metres, +x subject's left, +y up, +z forward; landmarks are the 68 points on it."""
+class MaskedMesh:
+    """The neutral: metres, +x subject's left, +y up, +z forward; landmarks are the 68 points on it.
+
+    `masks` are vertex indices under nose, neck, left_ear, right_ear, left_eyeball, right_eyeball and,
+    where there are any, inside (mouth, teeth, sockets: no skin).
+    """
 
     vertices: Float[np.ndarray, "v 3"]
     faces: Int[np.ndarray, "f 3"]
@@ -52,7 +56,7 @@ class FlameMesh:
     def marked(self, name: str) -> Bool[np.ndarray, " v"]:
         """Vertices of a mask."""
         out = np.zeros(len(self.vertices), bool)
-        out[self.masks[name]] = True
+        out[self.masks.get(name, [])] = True
         return out
 
     @cached_property
@@ -70,9 +74,9 @@ class FlameMesh:
 
     @cached_property
     def skin_faces(self) -> Int[np.ndarray, " k"]:
-        """Triangles that are of neither eyeball."""
-        ball = self.eyeballs["left"] | self.eyeballs["right"]
-        return np.flatnonzero(~ball[self.faces].all(1))
+        """Triangles that are neither of an eyeball nor inside."""
+        hidden = self.eyeballs["left"] | self.eyeballs["right"] | self.marked("inside")
+        return np.flatnonzero(~hidden[self.faces].all(1))
 
     @cached_property
     def edges(self) -> csr_matrix:
@@ -100,29 +104,35 @@ class FlameMesh:
         return out
 
 
-def class_map(mesh: FlameMesh, size: int = MAP_SIZE) -> UInt8[np.ndarray, "m m"]:
+def class_map(
+    mesh: MaskedMesh, among: Int[np.ndarray, " k"] | None = None, size: int = MAP_SIZE
+) -> UInt8[np.ndarray, "m m"]:
     """Class ids in uv space (row 0 is v = 1), of the skin and, for editors to see, of the eyeballs.
 
     Nose, ears and neck are the owner's masks, the scalp is skin; lips, brows and eye openings lie inside
-    splines through their landmarks in the frontal view.
+    splines through their landmarks in the frontal view. `among` are the triangles that are drawn (all by
+    default): those whose uv charts do not overlap.
     """
     from synthforge.render.interpolate import interpolate  # heads need the renderer only while importing
     from synthforge.render.rasterize import rasterize
 
     sheet = np.c_[mesh.uv[:, 0], 1 - mesh.uv[:, 1], np.full(len(mesh.uv), 1 / size)] * size
-    hit = rasterize(sheet, mesh.face_uvs, size, size)
+    faces, face_uvs = (
+        corners if among is None else corners[among] for corners in (mesh.faces, mesh.face_uvs)
+    )
+    hit = rasterize(sheet, face_uvs, size, size)
     drawn = hit.face_index >= 0
     fields = {name: np.minimum(field, 9.0) for name, field in _fields(mesh).items()}
-    packed = interpolate(np.stack(list(fields.values()), 1), mesh.faces, hit)[drawn]
+    packed = interpolate(np.stack(list(fields.values()), 1), faces, hit)[drawn]
     out = np.zeros((size, size), np.uint8)
     out[drawn] = _skin_classes(mesh, dict(zip(fields, packed.T, strict=True)))
     for side, ball in mesh.eyeballs.items():
-        out[drawn & ball[mesh.faces].all(1)[hit.face_index]] = CLASS_ID[f"{side}_eye"]
+        out[drawn & ball[faces].all(1)[hit.face_index]] = CLASS_ID[f"{side}_eye"]
     row, column = distance_transform_edt(~drawn, return_distances=False, return_indices=True)
     return out[row, column]  # beside the charts as at their edge
 
 
-def _fields(mesh: FlameMesh) -> dict[str, Float[np.ndarray, " v"]]:
+def _fields(mesh: MaskedMesh) -> dict[str, Float[np.ndarray, " v"]]:
     """What the classes are decided by: places, smoothed masks, distances from landmarks."""
     out = dict(zip("xyz", mesh.vertices.T, strict=True))
     out |= {name: mesh.smoothed(mesh.marked(name)) for name in ("neck", "nose")}
@@ -135,7 +145,7 @@ def _fields(mesh: FlameMesh) -> dict[str, Float[np.ndarray, " v"]]:
     return out
 
 
-def _skin_classes(mesh: FlameMesh, at: dict[str, np.ndarray]) -> UInt8[np.ndarray, " n"]:
+def _skin_classes(mesh: MaskedMesh, at: dict[str, np.ndarray]) -> UInt8[np.ndarray, " n"]:
     """Class of every texel, from the fields there."""
     marks = mesh.landmarks
     out = np.full(len(at["x"]), CLASS_ID["skin"], np.uint8)
@@ -201,7 +211,7 @@ def _inside(
     return out
 
 
-def mouth_lining(mesh: FlameMesh) -> tuple[Int[np.ndarray, "k 3"], Int[np.ndarray, "k 3"]]:
+def mouth_lining(mesh: MaskedMesh) -> tuple[Int[np.ndarray, "k 3"], Int[np.ndarray, "k 3"]]:
     """Triangles, and their uv indices, that close the mouth behind the lips; none where it is closed.
 
     Through FLAME's open mouth the inside of its back is seen; the lining spans the hole between its own
@@ -243,7 +253,7 @@ def _zipped(vertices: np.ndarray, loop: list[int]) -> Int[np.ndarray, "k 3"]:
     return np.array([t for t in out if len(set(t)) == 3], np.int64).reshape(-1, 3)
 
 
-def canonical_places(mesh: FlameMesh) -> Float[np.ndarray, "v 3"]:
+def canonical_places(mesh: MaskedMesh) -> Float[np.ndarray, "v 3"]:
     """Each vertex's place on the canonical head (metres, head frame).
 
     A smooth warp (see heads/canonical.py) takes the landmarks, and the ears' extremes, to those of the
@@ -279,7 +289,7 @@ def _warped(vertices: np.ndarray, here: np.ndarray, there: np.ndarray, smoothing
     return vertices + warp(vertices)
 
 
-def named_points(mesh: FlameMesh, canonical: Float[np.ndarray, "v 3"]) -> dict[str, Float[np.ndarray, " 3"]]:
+def named_points(mesh: MaskedMesh, canonical: Float[np.ndarray, "v 3"]) -> dict[str, Float[np.ndarray, " 3"]]:
     """The canonical head's points of the skin on this head: metres, of pairs the mean left one."""
     target = {n: p for n, p in canonical_points().items() if n not in inside_points()}
     sides = []
@@ -290,16 +300,16 @@ def named_points(mesh: FlameMesh, canonical: Float[np.ndarray, "v 3"]) -> dict[s
     return dict(zip(target, (sides[0] + sides[1]) / 2, strict=True))
 
 
-def eyeball_radius(mesh: FlameMesh, side: str) -> float:
-    """Metres; of the least-squares sphere through the back half, without the cornea.
+def eyeball_radius(ball: Float[np.ndarray, "n 3"]) -> float:
+    """Metres; of the least-squares sphere through the back half of the points, without the cornea.
 
+    Raises:
+        GeometryError: the points lie on no sphere.
     Source: |p|^2 = 2 p.c + (r^2 - |c|^2) is linear in its unknowns.
     """
-    ball = mesh.vertices[mesh.eyeballs[side]]
     back = ball[ball[:, 2] < np.median(ball[:, 2])]
-    middle = back.mean(0)
-    p = back - middle
+    p = back - back.mean(0)
     solution, _, rank, _ = np.linalg.lstsq(np.c_[2 * p, np.ones(len(p))], (p**2).sum(1), rcond=None)
     if rank < 4:
-        raise GeometryError(f"the {side} eyeball is no ball", where="FLAME_masks.pkl")
+        raise GeometryError("an eyeball is no ball", where="vertex masks")
     return float(np.sqrt(solution[3] + solution[:3] @ solution[:3]))
