@@ -1,3 +1,37 @@
-"""synthforge: labelled synthetic faces, and face-analysis models trained on them."""
+"""synthforge: labelled synthetic faces, and face-analysis models trained on them.
+
+`import synthforge` loads nothing heavy; each name below is loaded when it is first used. See docs/api.md.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from synthforge.errors import SynthforgeError
+
+if TYPE_CHECKING:
+    from synthforge.api.dataset import Dataset, load
+    from synthforge.cameras.project import camera_at, orbit_camera, project, unproject
+    from synthforge.types import Camera, Frame, SceneParams
 
 __version__ = "0.1.0"
+__all__ = [
+    "Camera", "Dataset", "Frame", "SceneParams", "SynthforgeError", "__version__", "camera_at", "load",
+    "orbit_camera", "project", "unproject",
+]  # fmt: skip
+
+_HOMES = {
+    "api.dataset": ("Dataset", "load"),
+    "cameras.project": ("camera_at", "orbit_camera", "project", "unproject"),
+    "types": ("Camera", "Frame", "SceneParams"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return globals().setdefault(name, getattr(import_module(f"synthforge.{home}"), name))
+    raise AttributeError(f"module 'synthforge' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

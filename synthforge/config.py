@@ -1,8 +1,6 @@
 """Strict YAML -> frozen dataclasses: unknown keys, wrong types and bad values fail in one line."""
 
 import dataclasses
-import hashlib
-import json
 import types
 import typing
 from collections.abc import Sequence
@@ -164,8 +162,3 @@ def to_dict(config: Any) -> Any:
     if isinstance(config, list | tuple):
         return [to_dict(item) for item in config]
     return str(config) if isinstance(config, Path) else config
-
-
-def config_sha256(config: Any) -> str:
-    """Hash of the resolved configuration, independent of key order and formatting."""
-    return hashlib.sha256(json.dumps(to_dict(config), sort_keys=True).encode()).hexdigest()

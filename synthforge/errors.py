@@ -1,5 +1,8 @@
 """The one exception users see: what was wrong, where, and what to do."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class SynthforgeError(Exception):
     """An error a user can act on; the command line prints it in one line, without a traceback.
@@ -29,3 +32,9 @@ class DatasetError(SynthforgeError):
 
 class AssetError(SynthforgeError):
     """A model file or an optional dependency is missing or not what it claims to be."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` with the known word that is most like `word`; nothing where none is."""
+    close = get_close_matches(word, list(known), 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

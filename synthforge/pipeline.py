@@ -1,6 +1,5 @@
 """The real sample source: scene -> head -> generator -> annotation, for one index at a time."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -110,7 +109,7 @@ class SceneSource:
     def generator(self) -> dict[str, Any]:
         """What made the samples, as `dataset.json` states it."""
         c = self.config
-        assets = {f"heads/{c.head}": head_sha256(self.head)} | self.backend.assets
+        assets = {f"heads/{c.head}": self.head.sha256} | self.backend.assets
         about = {"backend": c.backend, "head": c.head, "assets": assets}
         if c.backend == "next3d" and c.neural.weights == "random":
             about["weights"] = "random: the images are meaningless"
@@ -215,16 +214,6 @@ class SceneSource:
             return "landmarks outside the image"
         size = np.ptp(pixels, axis=0).max() / self.config.resolution
         return "face too small" if size < self.config.min_face_size else None
-
-
-def head_sha256(head: HeadModel) -> str:
-    """Hash of all arrays and names of a head model, whatever file it came from."""
-    digest = hashlib.sha256()
-    arrays = {k: v for k, v in vars(head).items() if isinstance(v, np.ndarray | tuple)}
-    arrays |= {k: v.numpy() for k, v in head.named_buffers()}
-    for name in sorted(arrays):
-        digest.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
-    return digest.hexdigest()
 
 
 def _same(a: Any, b: Any) -> bool:

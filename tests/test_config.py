@@ -9,8 +9,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthforge.config import config_path, config_sha256, from_dict, load_config, to_dict
+from synthforge.config import config_path, from_dict, load_config, to_dict
 from synthforge.errors import ConfigError
+from synthforge.provenance import config_sha256
 
 
 @dataclass(frozen=True)

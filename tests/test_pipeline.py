@@ -3,15 +3,17 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from synthforge import pipeline
 from synthforge.config import from_dict
 from synthforge.datasets.shards import ShardSource
-from synthforge.errors import ConfigError, SynthforgeError
+from synthforge.errors import ConfigError, DatasetError, SynthforgeError
 from synthforge.generate_config import GenerateConfig
-from synthforge.pipeline import SceneSource, head_sha256, rerender
+from synthforge.generators.raster.backend import RasterGenerator
+from synthforge.pipeline import SceneSource, rerender
 from synthforge.rng import sample_rng
 from synthforge.storage.reader import DatasetReader
 from synthforge.storage.run import run
@@ -125,9 +127,37 @@ def test_a_lens_is_stored_read_verified_and_kept_from_what_assumes_none(
 
 def test_head_hash_tells_heads_apart_and_nothing_else() -> None:
     a, b = tiny_head(), tiny_head()
-    assert head_sha256(a) == head_sha256(b)
+    assert a.sha256 == b.sha256
+    b._cache = np.ones(3)
+    assert a.sha256 == b.sha256
     b.joints += 1e-4
-    assert head_sha256(a) != head_sha256(b)
+    assert a.sha256 != b.sha256
+
+
+def test_another_photograph_of_the_same_name_and_length_does_not_resume(tmp_path: Path) -> None:
+    class Photographed(RasterGenerator):
+        render = Flat.render
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+
+    def source(value: int) -> SceneSource:
+        cv2.imwrite(str(photos / "a.bmp"), np.full((8, 8, 3), value, np.uint8))
+        (photos / "a.bmp").rename(photos / "a.png")
+        made = tiny_source(backgrounds=str(photos))
+        made.__dict__.update(backend=Photographed(backgrounds=photos))
+        return made
+
+    first = source(1)
+    run(first, first.config, tmp_path / "x", 2, workers=0)
+    size = (photos / "a.png").stat().st_size
+    run(source(1), first.config, tmp_path / "x", 3, workers=0)
+    other = source(2)
+    assert (photos / "a.png").stat().st_size == size
+    with pytest.raises(
+        DatasetError, match=rf"another generator \(other files in {photos}\); use another --out"
+    ):
+        run(other, other.config, tmp_path / "x", 4, workers=0)
 
 
 @pytest.mark.parametrize(("key", "value"), [("resolution", 8), ("seed", -1), ("min_face_size", 1.5)])

@@ -1,6 +1,5 @@
 """Synthetic shards as a source of samples."""
 
-import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +8,7 @@ import numpy as np
 from synthforge.conventions import CLASS_FLIP, CLASS_ID, CLASSES
 from synthforge.datasets.annotators import as_annotated
 from synthforge.datasets.sample import CROP_SCALE, LANDMARK_BOX, Sample, TargetClass, points_box
+from synthforge.provenance import dataset_sha256
 
 OUR_CLASSES = tuple(TargetClass(c.id, c.name, (c.name,), c.color) for c in CLASSES)
 
@@ -69,7 +69,7 @@ class ShardSource:
     @property
     def sha256(self) -> str:
         """Hash of the shards' hashes: of every byte of the data set."""
-        return hashlib.sha256("".join(s["sha256"] for s in self.reader.shards).encode()).hexdigest()
+        return dataset_sha256(self.reader.index)
 
     def __getitem__(self, index: int) -> Sample:
         data = self.reader.read(index, self.keys)

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from synthforge.heads.lbs import axis_angle_to_matrix, joint_transforms, linear_blend_skinning
+from synthforge.provenance import arrays_sha256
 from synthforge.types import Mesh
 
 _FLOAT = ("vertices", "shape_deltas", "expression_deltas", "joints", "joint_shape_deltas", "weights")
@@ -84,6 +85,14 @@ class HeadModel(nn.Module):
         """Read the arrays above from a .npz without pickles."""
         with np.load(path, allow_pickle=False) as data:
             return cls(name, {key: data[key] for key in data.files})
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all arrays and names, whatever file they came from; what is kept under a name with a
+        leading underscore does not count."""
+        arrays = {k: v for k, v in vars(self).items() if k[0] != "_" and isinstance(v, np.ndarray | tuple)}
+        arrays |= {k: v.numpy(force=True) for k, v in self.named_buffers()}
+        return arrays_sha256({name: np.asarray(values) for name, values in arrays.items()})
 
     @property
     def n_shape(self) -> int:

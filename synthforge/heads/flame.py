@@ -4,7 +4,6 @@ FLAME (Li et al. 2017) is published by the Max Planck Institute for Intelligent 
 own. Its classes lie beside it as `flame_classes.png`, an indexed image that users may edit.
 """
 
-import hashlib
 import os
 import zipfile
 from pathlib import Path
@@ -28,6 +27,7 @@ from synthforge.heads.mesh_labels import (
     mouth_lining,
     named_points,
 )
+from synthforge.provenance import files_sha256
 
 CONVERSION = 2  # raised whenever `convert_flame` gives other arrays, so that stores are refreshed
 CLASSES_PNG = "flame_classes.png"
@@ -45,7 +45,7 @@ def load_flame() -> HeadModel:
     with np.load(path, allow_pickle=False) as data:
         arrays = {key: data[key] for key in data.files}
     png = path.with_name(CLASSES_PNG)
-    if png.is_file() and _file_sha256(png) != str(arrays["classes_sha256"]):
+    if png.is_file() and files_sha256(png) != str(arrays["classes_sha256"]):
         arrays["class_map"] = read_classes(png, len(arrays["class_map"]))
     return HeadModel("flame", arrays)
 
@@ -67,8 +67,8 @@ def install_flame(*paths: Path) -> tuple[Path, bool]:
     png = target.with_name(CLASSES_PNG)
     fresh = png.with_name(png.name + ".tmp")
     write_classes(fresh, arrays["class_map"])
-    edited = png.is_file() and _file_sha256(png) != written
-    arrays["classes_sha256"] = np.array(_file_sha256(fresh))
+    edited = png.is_file() and files_sha256(png) != written
+    arrays["classes_sha256"] = np.array(files_sha256(fresh))
     if edited:
         fresh.unlink()
     else:
@@ -87,7 +87,7 @@ def check_flame(path: Path) -> str:
     with np.load(path, allow_pickle=False) as data:
         version, size = str(data["version"]), len(data["class_map"])
     head, png = HeadModel.from_npz("flame", path), path.with_name(CLASSES_PNG)
-    edited = png.is_file() and _file_sha256(png) != _written_classes(path)
+    edited = png.is_file() and files_sha256(png) != _written_classes(path)
     if edited:
         read_classes(png, size)
     return (
@@ -103,10 +103,6 @@ def _written_classes(path: Path) -> str | None:
             return str(data["classes_sha256"])
     except (KeyError, ValueError, OSError, zipfile.BadZipFile):
         return None
-
-
-def _file_sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_classes(path: Path, classes: UInt8[np.ndarray, "m m"]) -> None:

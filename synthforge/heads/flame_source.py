@@ -19,10 +19,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from synthforge.errors import AssetError
-from synthforge.heads.ict_source import read_obj, sources_sha256
+from synthforge.heads.ict_source import read_obj
 from synthforge.licensed.pickle_values import Stub, stub
 from synthforge.licensed.pickles import parse_pickle, read_pickle
 from synthforge.licensed.torch_storage import TORCH, TensorData
+from synthforge.provenance import files_sha256
 
 N_SHAPE, N_EXPRESSION = 300, 100  # at most; columns of `shapedirs` from 300 on are expressions
 N_YAWS, N_JAW, N_STATIC = 79, 17, 51
@@ -111,7 +112,7 @@ def read_flame(*paths: Path) -> FlameSource:
     chosen = {"model": model} | {
         kind: max(files, key=lambda f: f.named) for kind, files in found.items() if kind != "model"
     }
-    digest = sources_sha256([f.path for f in chosen.values()])
+    digest = files_sha256(*(f.path for f in chosen.values()))
     return _checked({kind: f.values for kind, f in chosen.items()}, _version(model), digest, where)
 
 
@@ -220,7 +221,7 @@ def _chosen_model(models: list[_Found], where: str) -> _Found:
     """The model given by name; else the one that is neither of one sex nor without a jaw."""
     for wanted in (lambda f: f.named, lambda f: not _is_special(f.path.stem.lower())):
         models = [f for f in models if wanted(f)] or models
-    if len({sources_sha256([f.path]) for f in models}) > 1:
+    if len({files_sha256(f.path) for f in models}) > 1:
         names = ", ".join(str(f.path) for f in models)
         raise AssetError(f"several models: {names}", where=where, fix="give the one you want by its own path")
     return models[0]
@@ -231,7 +232,7 @@ def _is_special(stem: str) -> bool:
 
 
 def _version(model: _Found) -> str:
-    digest, v = sources_sha256([model.path]), np.shape(_plain(model.values, "v_template", model.path))
+    digest, v = files_sha256(model.path), np.shape(_plain(model.values, "v_template", model.path))
     if digest in _SHA256:
         return f"{_SHA256[digest]} (by its sha256)"
     for name, kind in ((model.path.name, "file"), (model.path.absolute().parent.name, "folder")):

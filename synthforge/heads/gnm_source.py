@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 
 from synthforge.conventions import LANDMARK_FLIP, N_LANDMARKS
 from synthforge.errors import AssetError
-from synthforge.heads.ict_source import sources_sha256
+from synthforge.provenance import files_sha256
 
 JOINTS = ("neck", "head", "left_eye", "right_eye")
 GROUPS = (  # those needed; weights of a half and more count
@@ -75,7 +75,7 @@ def read_gnm(*paths: Path) -> GnmSource:
     if (arrays.text("variant"), arrays.text("version").split(".")[0]) != ("head", "3"):
         kind = f"variant {arrays.text('variant')!r}, version {arrays.text('version')!r}"
         raise AssetError(f"{kind}, not GNM Head 3", where=str(model), fix=_FIX)
-    return _checked(arrays, landmarks, sources_sha256([model, landmarks]))
+    return _checked(arrays, landmarks, files_sha256(model, landmarks))
 
 
 def _found(paths: Sequence[Path], pattern: str) -> list[Path]:

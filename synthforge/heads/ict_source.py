@@ -4,7 +4,6 @@ Source of the layout: README.md of github.com/ICT-VGL/ICT-FaceKit (light model: 
 polygons), whose polygon ranges and landmark indices are restated here.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from synthforge.errors import AssetError
+from synthforge.provenance import files_sha256
 
 N_VERTICES = 26719
 N_POLYGONS = 26384
@@ -108,7 +108,7 @@ def _read_npz(path: Path) -> IctSource:
         arrays["identity_deltas"].astype(np.float32),
         arrays["expression_deltas"][order].astype(np.float32),
         str(arrays["license"]),
-        sources_sha256([path]),
+        files_sha256(path),
     )
     return _checked(source, path)
 
@@ -148,7 +148,7 @@ def _read_clone(folder: Path) -> IctSource:
         deltas(identities),
         deltas(expressions),
         licenses[0].read_text(),
-        sources_sha256(files),
+        files_sha256(*files),
     )
     return _checked(source, folder)
 
@@ -188,11 +188,3 @@ def _checked(source: IctSource, path: Path) -> IctSource:
             where=str(path), fix="use ICT-FaceKit's light model (FaceXModel)",
         )  # fmt: skip
     return source
-
-
-def sources_sha256(paths: list[Path]) -> str:
-    """sha256 of the files' bytes, one after the other (hex)."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

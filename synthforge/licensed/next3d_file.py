@@ -5,7 +5,6 @@ weights are taken by name from the attributes, checked against the complete list
 written beside the sizes and constants among the attributes.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -31,6 +30,7 @@ from synthforge.errors import AssetError
 from synthforge.licensed.pickle_values import short
 from synthforge.licensed.pickles import Stub, read_pickle, stub
 from synthforge.licensed.torch_storage import TORCH, TensorData
+from synthforge.provenance import files_sha256
 
 CONVERSION = 1  # raised whenever the same source gives other files, so that stores are refreshed
 SOURCE, _FILES = "source.json", (weights.WEIGHTS, weights.CONFIG, weights.TOPOLOGY)
@@ -126,7 +126,7 @@ def install_next3d(path: Path) -> tuple[Path, bool]:
     """
     if not path.is_file():
         raise AssetError("no such file", where=str(path), fix="give the network pickle (.pkl)")
-    sha256, target = _sha256(path), asset_path("next3d")
+    sha256, target = files_sha256(path), asset_path("next3d")
     if _intact(target, sha256):
         return target, False
     network = read_network(path)
@@ -140,7 +140,7 @@ def install_next3d(path: Path) -> tuple[Path, bool]:
             "source": path.name, "sha256": sha256, "bytes": path.stat().st_size, "class": network.name,
             "conversion": CONVERSION, "synthforge": __version__, "license": kind.license,
             "published_at": kind.published_at, "notes": notes,
-            "files": {name: _sha256(temporary / name) for name in _FILES},
+            "files": {name: files_sha256(temporary / name) for name in _FILES},
         }  # fmt: skip
         (temporary / SOURCE).write_text(json.dumps(about, indent=2) + "\n")
         for place in (temporary, *temporary.iterdir()):  # made for their owner alone
@@ -161,7 +161,7 @@ def check_next3d(path: Path) -> str:
     """
     try:
         about = json.loads((path / SOURCE).read_text())
-        changed = [name for name in _FILES if _sha256(path / name) != about["files"][name]]
+        changed = [name for name in _FILES if files_sha256(path / name) != about["files"][name]]
         conversion, sha256 = about["conversion"], about["sha256"]
         notes = "".join(f"; note: {note}" for note in about["notes"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -342,8 +342,3 @@ def _put(temporary: Path, target: Path) -> None:
         old.rename(target)
         raise
     shutil.rmtree(old)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

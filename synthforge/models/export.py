@@ -1,7 +1,5 @@
 """A trained model for use elsewhere: its two files, a model card, and ONNX checked for parity."""
 
-import hashlib
-import importlib.util
 import json
 import logging
 import shutil
@@ -14,8 +12,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from synthforge.errors import AssetError
+from synthforge.extras import need
 from synthforge.models.multitask import normalise
 from synthforge.models.store import StoredModel, load_model
+from synthforge.provenance import files_sha256
 
 PARITY = 1e-4  # largest difference allowed between ONNX and the network, in each output's own unit
 OUTPUTS = ("points", "segmentation", "depth")
@@ -62,11 +62,9 @@ def write_onnx(stored: StoredModel, path: Path) -> float:
     Raises:
         AssetError: the packages of the extra are missing, or parity fails; no file is left then.
     """
-    missing = [m for m in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(m) is None]
-    if missing:
-        raise AssetError(
-            f"{', '.join(missing)} not installed", where="--onnx", fix='pip install "synthforge[onnx]"'
-        )
+    need("onnx", "onnx", "--onnx")
+    need("onnxscript", "onnx", "--onnx")
+    need("onnxruntime", "onnx", "--onnx")
     net, size = Plain(stored.net).eval(), stored.net.config.input_size
     temporary = path.with_suffix(".onnx.tmp")
     try:
@@ -102,8 +100,7 @@ def _to_onnx(net: Plain, size: int) -> torch.onnx.ONNXProgram:
 @torch.no_grad()
 def onnx_difference(net: Plain, path: Path, size: int) -> float:
     """Largest difference between an ONNX file and the network over batches of 1 and 3 random crops."""
-    import onnxruntime
-
+    onnxruntime = need("onnxruntime", "onnx", "--onnx")
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     worst = 0.0
     for batch in (1, 3):
@@ -133,7 +130,7 @@ def model_card(stored: StoredModel, run: Path, licence: str, difference: float |
         "",
         f"Licence: {licence}",
         "",
-        f"Weights: `model.safetensors`, SHA-256 `{_sha256(run / 'model.safetensors')}`.{onnx}",
+        f"Weights: `model.safetensors`, SHA-256 `{files_sha256(run / 'model.safetensors')}`.{onnx}",
         "",
         "## Input and output",
         "",
@@ -167,7 +164,7 @@ def _origins(card: dict) -> list[str]:
     lines = []
     for folder in training.get("data", []):
         index = Path(folder) / "dataset.json"  # it holds the hash of every shard
-        found = f"SHA-256 of its index `{_sha256(index)}`" if index.is_file() else "no longer there"
+        found = f"SHA-256 of its index `{files_sha256(index)}`" if index.is_file() else "no longer there"
         lines.append(f"- synthetic data set `{folder}`: {found}")
     if "target" in training:
         lines.append(f"- {training['photographs']} photographs of `{training['target']}`")
@@ -199,7 +196,3 @@ def _configuration(run: Path, card: dict) -> list[str]:
 
 def _block(text: str, language: str) -> list[str]:
     return [f"```{language}", text, "```"]
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

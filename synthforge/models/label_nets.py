@@ -3,7 +3,6 @@
 Source: label adaptation of Wood et al. (2021), ICCV; label fine-tuning of SynthForge, section 4.2.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -18,6 +17,7 @@ from synthforge.models.hourglass import StackedHourglass, soft_argmax
 from synthforge.models.multitask import TASKS, MultiTaskNet, Prediction
 from synthforge.models.resnet_unet import ResNetUNet
 from synthforge.models.unet import UNet
+from synthforge.provenance import arrays_sha256
 
 LAST_LAYERS = ("segmentation.exit.", "depth.exit.", "keypoints.outputs.")  # of a MultiTaskNet
 
@@ -285,9 +285,5 @@ class LabelTuned(nn.Module):
 
 def state_sha256(module: nn.Module | dict[str, Tensor]) -> str:
     """Hash of every parameter and buffer (or of the tensors given): name, shape, type and bytes."""
-    digest = hashlib.sha256()
     state = module.state_dict() if isinstance(module, nn.Module) else module
-    for name, tensor in sorted(state.items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return arrays_sha256({name: tensor.detach().cpu().numpy() for name, tensor in state.items()})

@@ -1,8 +1,8 @@
 """`dataset.json`, and which shards a data set is made of: all of it can be rebuilt from the shards."""
 
-import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from synthforge import __version__
 from synthforge.conventions import CLASSES, N_LANDMARKS
 from synthforge.errors import DatasetError
 from synthforge.landmark_sets import dense_set
+from synthforge.provenance import differences, files_sha256
 from synthforge.storage.schema import SCHEMA_VERSION, Layout
 from synthforge.storage.writer import write_atomically
 
@@ -96,12 +97,6 @@ def shard_attributes(path: Path) -> dict[str, Any]:
     raise DatasetError(what, where=str(path), fix=fix)
 
 
-def sha256_file(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def read_index(out: Path) -> dict[str, Any] | None:
     """`dataset.json`, or None where there is none yet.
 
@@ -123,7 +118,9 @@ def read_index(out: Path) -> dict[str, Any] | None:
     return index
 
 
-def check_shards(out: Path, plans: list[ShardPlan], config_sha256: str, generator: dict) -> Counter[str]:
+def check_shards(
+    out: Path, plans: list[ShardPlan], config: dict, config_sha256: str, generator: dict
+) -> Counter[str]:
     """Rejected draws by reason in the published shards of `plans`.
 
     Raises:
@@ -136,13 +133,27 @@ def check_shards(out: Path, plans: list[ShardPlan], config_sha256: str, generato
         expected |= {"synthforge_version": __version__, "first_index": plan.first_index}
         for key, value in expected.items():
             if attributes[key] != value:
+                changes = _changes(attributes[key], value, config)
                 raise DatasetError(
-                    f"was made with another {key} ({attributes[key]}, now {value})",
+                    f"was made with another {key} ({changes})",
                     where=str(out / plan.file),
                     fix="use another --out, or the version and options it was begun with",
                 )
         rejected.update(attributes["rejected"])
     return rejected
+
+
+def _changes(before: Any, now: Any, config: dict) -> str:
+    """What differs; a folder of the user's whose files did is named instead of its hash."""
+    folders = {f"assets.{key}": value for key, value in _leaves(config)}
+    lines = [(line.partition(":")[0], line) for line in differences(before, now)]
+    return "; ".join(f"other files in {folders[key]}" if key in folders else line for key, line in lines)
+
+
+def _leaves(config: dict) -> Iterator[tuple[str, Any]]:
+    """Values of nested dicts with their own keys."""
+    for key, value in config.items():
+        yield from _leaves(value) if isinstance(value, dict) else [(key, value)]
 
 
 def _landmark_schemes(layout: Layout) -> dict[str, dict]:
@@ -162,11 +173,11 @@ def write_index(
     """
     old = read_index(out) or {}
     known = {shard["file"]: shard for shard in old.get("shards", [])}
-    rejected = check_shards(out, plans, config_sha256, generator)
+    rejected = check_shards(out, plans, config, config_sha256, generator)
     shards = []
     for plan in (plan for plan in plans if plan.done):
         path = out / plan.file
-        sha256 = known[plan.file]["sha256"] if plan.file in known else sha256_file(path)
+        sha256 = known[plan.file]["sha256"] if plan.file in known else files_sha256(path)
         shards.append(
             {
                 "file": plan.file,

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import cv2
 import h5py
 import numpy as np
+import simplejpeg  # the same pixels as OpenCV, in three quarters of the time
+from deflate import DeflateError, zlib_decompress  # libdeflate: half the time of zlib
 from jaxtyping import Float, UInt8
 
 from synthforge.conventions import CLASS_ID
@@ -19,20 +21,6 @@ from synthforge.landmark_sets import dense_set, load_scheme
 from synthforge.storage.index import INDEX, read_index
 from synthforge.storage.schema import restore_depth, restore_normals
 from synthforge.types import Camera, SceneParams
-
-try:
-    import simplejpeg  # the same pixels as OpenCV, in three quarters of the time
-except ModuleNotFoundError:
-    simplejpeg = None
-try:
-    from deflate import DeflateError, zlib_decompress  # libdeflate: half the time of zlib
-except ModuleNotFoundError:
-    from zlib import decompress
-    from zlib import error as DeflateError
-
-    def zlib_decompress(chunk: bytes, size: int) -> bytes:
-        return decompress(chunk, bufsize=size)
-
 
 _MAX_OPEN = 32  # shards held open per process
 _CHUNK_CACHE = 1 << 16  # bytes per data set: a plane is read once, only the table of images is kept
@@ -83,7 +71,7 @@ class DatasetReader:
     @property
     def keys(self) -> tuple[str, ...]:
         """What a sample holds; soft masks and attributes are one key each."""
-        return tuple(dict.fromkeys(name.partition("/")[0] for name in self._names()))
+        return tuple(dict.fromkeys(name.partition("/")[0] for name in self.names))
 
     def read(self, i: int, keys: Iterable[str] | None = None) -> dict[str, Any]:
         """Sample `i`, with only the named keys (default: all).
@@ -98,7 +86,7 @@ class DatasetReader:
         out: dict[str, Any] = {}
         for key in self.keys if keys is None else keys:
             if key in GROUPS:
-                names = [name for name in self._names() if name.startswith(key + "/")]
+                names = [name for name in self.names if name.startswith(key + "/")]
                 out[key] = {name.partition("/")[2]: self._decode(shard, name, row) for name in names}
             else:
                 out[key] = self._decode(shard, key, row)
@@ -114,6 +102,14 @@ class DatasetReader:
         side = self.index["resolution"]
         decoded = {"rgb": (side, side, 3)}.get(name, data.shape[1:])
         return decoded, np.dtype({"rgb": "u1", "depth": "f4", "normals": "f4"}.get(name, data.dtype))
+
+    def about(self, name: str) -> dict[str, Any]:
+        """What a shard says of a data set: unit, frame, description, and values or names where it has them.
+
+        Raises:
+            DatasetError: there is no data set of that name.
+        """
+        return dict(self._data(0, name).attrs)
 
     def read_into(self, i: int, out: dict[str, np.ndarray]) -> None:
         """Decode sample `i` into C-contiguous arrays of the shapes and types `form` says.
@@ -181,7 +177,7 @@ class DatasetReader:
         """Sample `i` as it lies on the disk: image and planes as encoded bytes, rows as arrays."""
         shard, row = self._place(i)
         out: dict[str, Any] = {}
-        for name in self._names():
+        for name in self.names:
             data = self._data(shard, name)
             if data.chunks is None:
                 out[name] = data[row]
@@ -241,7 +237,9 @@ class DatasetReader:
             fix = f"run: synthforge verify {self.path}"
             raise DatasetError(f"cannot be read ({error})", where=where, fix=fix) from error
 
-    def _names(self) -> list[str]:
+    @property
+    def names(self) -> list[str]:
+        """Full names of all data sets, members of groups as `attributes/age`."""
         if not self._field_names:
             names: list[str] = []
             file, _ = self._open(0)
@@ -329,7 +327,7 @@ def decode_image(encoded: np.ndarray, where: str, out: np.ndarray | None = None)
         DatasetError: they are neither, or of another size than `out`.
     """
     rgb = None
-    if simplejpeg and encoded[:2].tobytes() == b"\xff\xd8":
+    if encoded[:2].tobytes() == b"\xff\xd8":
         try:
             rgb = simplejpeg.decode_jpeg(encoded, buffer=out)
         except ValueError:

@@ -26,8 +26,10 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import cv2
 import yaml
 
-from synthforge.config import config_sha256, to_dict
-from synthforge.errors import AssetError, ConfigError, DatasetError, SynthforgeError
+from synthforge.config import to_dict
+from synthforge.errors import ConfigError, DatasetError, SynthforgeError
+from synthforge.extras import need
+from synthforge.provenance import config_sha256, differences
 from synthforge.storage.index import CONFIG, ShardPlan, check_shards, plan_shards, write_index
 from synthforge.storage.schema import Layout
 from synthforge.storage.writer import Record, ShardKey, ShardWriter, encode_frame, write_atomically
@@ -119,7 +121,7 @@ def run(
         mine = plans[slice(*shards)] if shards else plans
         if not mine:
             raise ConfigError(f"no such shards; there are {len(plans)}", where="--shards")
-        check_shards(out, plans, sha256, generator)
+        check_shards(out, plans, plain, sha256, generator)
         if shards is None:
             for partial in (out / "shards").glob("*.tmp"):
                 partial.unlink()
@@ -176,23 +178,10 @@ def begin(out: Path, config: dict, alone: bool = True) -> None:
         write_atomically(path, text)
     else:
         raise DatasetError(
-            f"was begun with another configuration ({'; '.join(_differences(before, config))})",
+            f"was begun with another configuration ({'; '.join(differences(before, config))})",
             where=str(out),
             fix="choose another --out, or give the options it was begun with",
         )
-
-
-def _differences(before: Any, now: Any, key: str = "") -> list[str]:
-    """`key: old, now new` for every leaf that differs."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        names = list(dict.fromkeys([*before, *now]))
-        return [
-            line
-            for name in names
-            if before.get(name) != now.get(name)
-            for line in _differences(before.get(name), now.get(name), f"{key}.{name}".lstrip("."))
-        ]
-    return [f"{key or 'everything'}: {before!r}, now {now!r}"]
 
 
 @contextmanager
@@ -258,11 +247,7 @@ def _make_by_ray(
     advance: Callable[[int], None],
 ) -> Iterator[ShardPlan]:
     """Shards in the order in which tasks finish them; `workers` is Ray's affair."""
-    try:
-        import ray
-    except ImportError as error:
-        fix = 'pip install "synthforge[ray]"'
-        raise AssetError("ray is not installed", where="--engine ray", fix=fix) from error
+    ray = need("ray", "ray", "--engine ray")
     variables = {name: "1" for name in _SINGLE_THREAD}
     ray.init(runtime_env={"env_vars": variables}, ignore_reinit_error=True, log_to_driver=False)
     draws = isinstance(source, BatchSource) and source.batch > 0

@@ -10,7 +10,8 @@ import numpy as np
 from synthforge.cameras.lens import distort
 from synthforge.conventions import N_CLASSES
 from synthforge.errors import DatasetError
-from synthforge.storage.index import CONFIG, read_index, sha256_file, shard_attributes
+from synthforge.provenance import files_sha256
+from synthforge.storage.index import CONFIG, read_index, shard_attributes
 from synthforge.storage.reader import decode_image
 from synthforge.storage.schema import Field, Layout, restore_depth, restore_normals
 
@@ -65,7 +66,7 @@ def _shard_faults(
     if not path.is_file():
         yield "missing"
         return
-    if (digest := sha256_file(path)) != shard["sha256"]:
+    if (digest := files_sha256(path)) != shard["sha256"]:
         yield f"checksum {digest[:12]}..., the index says {shard['sha256'][:12]}..."
     try:
         attributes = shard_attributes(path)

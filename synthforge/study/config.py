@@ -1,13 +1,12 @@
 """What a study compares: arms (rows) by amounts of annotated photographs (columns) by seeds."""
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from synthforge.config import config_path, load_config, to_dict
 from synthforge.errors import ConfigError
+from synthforge.provenance import value_sha256
 
 ALL = "all"
 
@@ -147,7 +146,7 @@ def cell_key(config: StudyConfig, cell: Cell) -> str:
         "column": cell.column,
         "seed": cell.seed,
     }
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
+    return value_sha256(plain)[:12]
 
 
 def photographs(column: str, available: int) -> int | None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from synthforge.errors import DatasetError
-from synthforge.storage.index import sha256_file
+from synthforge.provenance import files_sha256
 from synthforge.storage.reader import DatasetReader
 from synthforge.storage.run import run
 from synthforge.storage.verify import verify
@@ -29,7 +29,7 @@ def damage(out: Path, name: str, row: int, value: object) -> None:
     with h5py.File(out / SHARD, "r+") as file:
         file[name][row] = value
     index = json.loads((out / "dataset.json").read_text())
-    index["shards"][1]["sha256"] = sha256_file(out / SHARD)
+    index["shards"][1]["sha256"] = files_sha256(out / SHARD)
     (out / "dataset.json").write_text(json.dumps(index))
 
 

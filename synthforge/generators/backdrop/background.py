@@ -1,6 +1,5 @@
 """What stands behind the head, out of focus; linear RGB in exposed units (1 is white)."""
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -44,12 +43,6 @@ def _is_image(file: Path) -> bool:
     except cv2.error as error:
         fix = f"set {_OPENEXR}=1 in the environment, or convert the file to .hdr"
         raise AssetError("OpenCV's OpenEXR reader is off", where=str(file), fix=fix) from error
-
-
-def files_sha256(folder: Path, files: list[Path]) -> str:
-    """Hash of the files' names below `folder` and their sizes: another choice of images shows."""
-    named = [f"{file.relative_to(folder).as_posix()} {file.stat().st_size}" for file in files]
-    return hashlib.sha256("\n".join(named).encode()).hexdigest()
 
 
 def photo_background(

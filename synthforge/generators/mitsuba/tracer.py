@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Literal
 
 from synthforge.errors import AssetError, ConfigError
+from synthforge.extras import need
 
 # Renders one pixel: LLVM that Mitsuba cannot use ends the whole process, which no `except` can catch.
 _PROBE = """
@@ -46,13 +47,8 @@ def load_mitsuba(variant: str) -> ModuleType:
     Raises:
         AssetError: it is not installed, or the variant does not run on this machine.
     """
-    try:
-        import drjit
-        import mitsuba
-    except ImportError as error:
-        raise AssetError(
-            "Mitsuba is not installed", where="backend pathtrace", fix='pip install "synthforge[pbr]"'
-        ) from error
+    mitsuba = need("mitsuba", "pbr", "backend pathtrace")
+    drjit = need("drjit", "pbr", "backend pathtrace")
     if variant != "scalar_rgb" and not _runs(variant):
         fix = "install LLVM 19 (libllvm19), or use scalar_rgb"
         raise AssetError("does not run on this machine", where=f"pathtrace: variant: {variant}", fix=fix)

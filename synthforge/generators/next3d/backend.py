@@ -1,6 +1,5 @@
 """The neural backend: Next3D driven by a head model, its volume aligned with the mesh."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Hashable, Sequence
@@ -29,6 +28,7 @@ from synthforge.conventions import CLASS_ID
 from synthforge.errors import AssetError, ConfigError, SynthforgeError
 from synthforge.generators.next3d.config import NeuralConfig
 from synthforge.heads.base import HeadModel
+from synthforge.provenance import files_sha256
 from synthforge.types import Camera, NeuralImage, SceneParams, VolumeView
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Next3dGenerator:
         if config.alignment != "analytic":
             path = store_dir() / AFFINE
             self.affine = CheckpointAffine.load(path, sha256)
-            self.assets[AFFINE] = hashlib.sha256(path.read_bytes()).hexdigest()
+            self.assets[AFFINE] = files_sha256(path)
         self.refiner = Refiner(head).to(self.device) if config.alignment == "refined" else None
         self.frame = VolumeFrame(self.affine.depth_shift)
 

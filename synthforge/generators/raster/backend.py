@@ -1,6 +1,7 @@
 """The embedded graphics renderer: rasterised surfaces, shaded per sample, averaged to pixels."""
 
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ from synthforge.generators.accessories.jewellery import hang_earrings, put_on_he
 from synthforge.generators.accessories.lenses import chalk_facing, see_through
 from synthforge.generators.backdrop.background import (
     PANORAMAS,
-    files_sha256,
     image_files,
     photo_background,
     procedural_background,
@@ -39,6 +39,7 @@ from synthforge.generators.shading.shade import (
     probe_of,
 )
 from synthforge.heads.base import HeadModel
+from synthforge.provenance import folder_sha256
 from synthforge.rng import sample_rng
 from synthforge.types import Render, SceneParams
 
@@ -58,13 +59,15 @@ class RasterGenerator:
         self, supersample: int = 2, backgrounds: Path | None = None, environments: Path | None = None
     ):
         self.supersample = supersample
+        self._folders = {"backgrounds": backgrounds, "environments": environments}
         self._backgrounds = image_files(backgrounds) if backgrounds else []
         self._environments = image_files(environments, PANORAMAS) if environments else []
-        self.assets = {}
-        if backgrounds:
-            self.assets["backgrounds"] = files_sha256(backgrounds, self._backgrounds)
-        if environments:
-            self.assets["environments"] = files_sha256(environments, self._environments)
+
+    @cached_property
+    def assets(self) -> dict[str, str]:
+        """Hashes of the user's folders; read on first use, so that workers need not."""
+        files = {"backgrounds": self._backgrounds, "environments": self._environments}
+        return {name: folder_sha256(folder, files[name]) for name, folder in self._folders.items() if folder}
 
     def render(self, head: HeadModel, params: SceneParams, vertices: Float[np.ndarray, "v 3"]) -> Render:
         """Image of `head` with posed `vertices` (metres, world frame) seen by `params.camera`."""

@@ -178,7 +178,7 @@ def test_painted_normals_turn_the_surface(bare, wanted):
 def test_missing_mitsuba_is_named(monkeypatch):
     load_mitsuba.cache_clear()
     monkeypatch.setitem(sys.modules, "mitsuba", None)
-    with pytest.raises(AssetError, match=r'Mitsuba is not installed; pip install "synthforge\[pbr\]"'):
+    with pytest.raises(AssetError, match=r'mitsuba is not installed; pip install "synthforge\[pbr\]"'):
         load_mitsuba("scalar_rgb")
     load_mitsuba.cache_clear()
 
