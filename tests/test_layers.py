@@ -19,16 +19,18 @@ BASE = {
     "landmark_sets",
     "attributes",
     "plugins",
+    "assets_store",
+    "licences",
 }
 HEADS = BASE | {"render", "heads"}
 GENERATING = HEADS | {"scene", "generators", "alignment", "annotate"}
 MAY_IMPORT = {
     "cameras": BASE,
-    "licensed": BASE | {"assets_store", "licensed"},
-    "heads": HEADS | {"assets_store", "licensed"},
+    "licensed": BASE | {"licensed"},
+    "heads": HEADS | {"licensed"},
     "scene": HEADS | {"scene"},
     "render": BASE | {"render"},
-    "generators": HEADS | {"assets_store", "scene", "alignment", "generators"},
+    "generators": HEADS | {"scene", "alignment", "generators"},
     "alignment": HEADS | {"scene", "alignment"},
     "annotate": HEADS | {"scene", "alignment", "annotate"},
     "storage": BASE | {"storage"},

@@ -25,6 +25,7 @@ COMMANDS = {
     "align": ("align", "Fit where a Next3D checkpoint has its faces, once for each."),
     "bench": ("bench", "Measure speed and memory, stage by stage."),
     "assets": ("assets", "Add, list and check licensed model files."),
+    "licences": ("licences", "Show the licence of everything that images and models are made from."),
 }
 
 

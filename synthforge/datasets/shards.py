@@ -71,6 +71,11 @@ class ShardSource:
         """Hash of the shards' hashes: of every byte of the data set."""
         return dataset_sha256(self.reader.index)
 
+    @property
+    def licences(self) -> list[dict[str, str]]:
+        """Of what the data set was made with; none of those made before it was recorded."""
+        return self.reader.index.get("licences", [])
+
     def __getitem__(self, index: int) -> Sample:
         data = self.reader.read(index, self.keys)
         points, visible = data["landmarks_2d"].astype(np.float64), data["landmarks_visible"]

@@ -143,6 +143,10 @@ def model_card(stored: StoredModel, run: Path, licence: str, difference: float |
         "",
         *_origins(card),
         "",
+        "## Licences of what it was trained on",
+        "",
+        *_licences(card),
+        "",
         "## Scores",
         "",
         *_scores(run, card),
@@ -173,6 +177,19 @@ def _origins(card: dict) -> list[str]:
         above = Path(training["backbone"]) / "model.json"
         known = json.loads(above.read_text(encoding="utf-8")) if above.is_file() else {"training": {}}
         lines += [f"  {line}" for line in _origins(known)]
+    return lines or ["- not recorded"]
+
+
+def _licences(card: dict) -> list[str]:
+    """Of this training and of its backbone's."""
+    training = card["training"]
+    lines = [f"- {a['name']}: {a['licence']} ({a['source']})" for a in training.get("licences", [])]
+    if "target" in training:
+        lines.append(f"- photographs of `{training['target']}`: their owners' terms")
+    if training.get("backbone"):
+        above = Path(training["backbone"]) / "model.json"
+        if above.is_file():
+            lines += _licences(json.loads(above.read_text(encoding="utf-8")))
     return lines or ["- not recorded"]
 
 

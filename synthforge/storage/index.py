@@ -14,6 +14,7 @@ from synthforge import __version__
 from synthforge.conventions import CLASSES, N_LANDMARKS
 from synthforge.errors import DatasetError
 from synthforge.landmark_sets import dense_set
+from synthforge.licences import of_dataset
 from synthforge.provenance import differences, files_sha256
 from synthforge.storage.schema import SCHEMA_VERSION, Layout
 from synthforge.storage.writer import write_atomically
@@ -201,6 +202,7 @@ def write_index(
         "shards": shards,
         "rejected": dict(sorted(rejected.items())),
         "config_sha256": config_sha256,
+        "licences": of_dataset(generator, config),
     }
     write_atomically(out / INDEX, json.dumps(index, indent=1, allow_nan=False) + "\n")
     return index

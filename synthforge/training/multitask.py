@@ -23,6 +23,7 @@ from synthforge.datasets.views import JoinedViews, Views
 from synthforge.detector import LandmarkDetector
 from synthforge.errors import ConfigError, DatasetError
 from synthforge.evaluation.panels import batch_panel, write_png
+from synthforge.licences import of_training
 from synthforge.models import losses
 from synthforge.models.hourglass import certainty
 from synthforge.models.losses import LossConfig
@@ -299,6 +300,7 @@ def train(
         "minutes": round(module.seconds() / 60, 2),
         "data": [str(p) for p in data],
         "data_sha256": [ShardSource(p).sha256 for p in data],
+        "licences": of_training([ShardSource(p).licences for p in data], config.points),
         "held_out": {name: value for name, value in metrics.items() if "check/" in name},
         "certainty": metrics.get("check/certainty"),
     }

@@ -37,6 +37,7 @@ def runs(tmp_path_factory):
     one, two, backbone = root / "one", root / "two", MultiTaskNet(SMALL)
     classes = [{"id": c.id, "name": c.name, "color": list(c.color)} for c in CLASSES]
     training = {"data": [str(root / "data"), "/gone"], "held_out": {"check/points_px": 1.25}}
+    training["licences"] = [{"name": "head x", "licence": "CC0", "source": "them", "used_for": "shapes"}]
     save_model(one, backbone, classes, training)
     (one / "eval/300w").mkdir(parents=True)
     (one / "eval/300w/scores.md").write_text("| NME 51 | 4.70 |\n")
@@ -63,10 +64,12 @@ def test_the_card_says_what_it_was_trained_on_scored_and_licensed(runs, tmp_path
     empty = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"  # SHA-256 of "{}"
     assert f"data`: SHA-256 of its index `{empty}`" in card and "`/gone`: no longer there" in card
     assert "Licence: CC BY 4.0\n" in card and "| NME 51 | 4.70 |" in card and "points_px: 1.25" in card
+    assert "\n- head x: CC0 (them)\n" in card
     assert "```yaml\nfit:\n  steps: 7\n```" in card
     export(runs.two, tmp_path / "two")
     card = (tmp_path / "two/model_card.md").read_text()
     assert "Licence: not stated\n" in card and "12 photographs of `lapa`" in card and empty in card
+    assert "\n- photographs of `lapa`: their owners' terms\n- head x: CC0 (them)\n" in card
     assert "None beside the run." in card and json.dumps(SMALL.input_size) in card
 
 

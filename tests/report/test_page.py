@@ -59,6 +59,7 @@ def pictures(text: str, kind: str) -> list[np.ndarray]:
 
 def test_page_refers_to_nothing_outside_itself(page: Path) -> None:
     text = page.read_text()
+    assert "licence of head sphere</td><td>not stated" in text
     links = re.findall(r'(?:src|href|action)="([^"]*)"', text) + re.findall(r"url\(([^)]*)\)", text)
     assert links and all(link.startswith("data:") for link in links)
     assert "@import" not in text and "<i>mine" not in text and "&lt;i&gt;mine" in text
