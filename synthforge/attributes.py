@@ -88,3 +88,11 @@ class Appearance:
 ATTRIBUTES: dict[str, Attribute] = {
     f.name: Attribute(name=f.name, default=f.default, **f.metadata) for f in fields(Appearance)
 }
+
+# Words that people write, and ours for the same.
+SYNONYMS = {
+    "woman": "female", "girl": "female", "man": "male", "boy": "male",
+    "blonde": "blond", "gray": "grey", "ginger": "red", "mustache": "moustache", "shaved": "bald",
+    "glasses": "clear", "hijab": "headscarf", "happy": "smile", "sad": "sadness", "angry": "anger",
+    "surprised": "surprise", "indoors": "indoor", "outdoors": "outdoor", "off": "none", "no": "none",
+}  # fmt: skip

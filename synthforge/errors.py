@@ -1,7 +1,8 @@
 """The one exception users see: what was wrong, where, and what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 
 
 class SynthforgeError(Exception):
@@ -34,7 +35,14 @@ class AssetError(SynthforgeError):
     """A model file or an optional dependency is missing or not what it claims to be."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: object, known: Iterable[str], synonyms: Mapping[str, str] = MappingProxyType({})) -> str:
     """` (did you mean 'x'?)` with the known word that is most like `word`; nothing where none is."""
-    close = get_close_matches(word, list(known), 1)
+    known = list(known)
+    meant = synonyms.get(str(word).lower())
+    close = [meant] if meant in known else get_close_matches(str(word), known, 1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def one_of(word: object, known: Iterable[str], synonyms: Mapping[str, str] = MappingProxyType({})) -> str:
+    """What to do about an unknown word: the allowed ones, and the nearest of them."""
+    return f"use one of: {', '.join(known)}{nearest(word, known, synonyms)}"

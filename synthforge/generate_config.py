@@ -1,7 +1,7 @@
 """Everything that decides a data set, as one dataclass. Imports nothing heavy: mistakes are told fast."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from synthforge.attributes import ATTRIBUTES
 from synthforge.errors import ConfigError
@@ -25,6 +25,8 @@ class GenerateConfig:
     A draw is rejected, and drawn again, where fewer than `min_landmarks` of the 68 landmarks lie
     in the image or the landmarks' bounding box is smaller than `min_face_size` of the image side.
     """
+
+    KIND: ClassVar = "generate"
 
     name: str = "default"
     head: str = "anthro"

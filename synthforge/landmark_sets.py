@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from jaxtyping import Float, Int, UInt8
 
+from synthforge import strict_yaml
 from synthforge.conventions import N_LANDMARKS
 from synthforge.errors import ConfigError
 
@@ -133,9 +133,9 @@ def load_scheme(name: str) -> Scheme:
     file, _, key = name.rpartition(":")
     path = Path(file) if file else SCHEMES
     try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+        table = strict_yaml.read(path)
         schemes, parts = table["schemes"], table.get("parts") or {}
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+    except (TypeError, KeyError) as error:
         raise ConfigError(f"is no table of landmark schemes ({error})", where=str(path)) from error
     if key not in schemes:
         raise ConfigError(f"unknown scheme {key!r}", where=str(path), fix=f"use one of: {', '.join(schemes)}")

@@ -110,7 +110,8 @@ def test_own_layouts_are_read_from_a_file(tmp_path):
         ("schemes: {a: [36, chin]}", "mine.yaml, a: 'chin' is no point; use numbers, GROUP.number"),
         ("schemes: {a: [jaw.16]}", "mine.yaml, a: jaw.16 goes beyond 16 points"),
         ("schemes: {b: [0]}", "mine.yaml: unknown scheme 'a'; use one of: b"),
-        ("[1, 2", "mine.yaml: is no table of landmark schemes"),
+        ("[1, 2", "mine.yaml: is not valid YAML"),
+        ("[1, 2]", "mine.yaml: is no table of landmark schemes"),
     ],
 )
 def test_faults_of_a_file_are_said(tmp_path, text, message):

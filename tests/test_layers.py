@@ -14,6 +14,7 @@ BASE = {
     "rng",
     "config",
     "provenance",
+    "strict_yaml",
     "detector",
     "cameras",
     "landmark_sets",

@@ -73,6 +73,11 @@ class AugmentConfig:
             changes["photometric"] = base["photometric"] | changes["photometric"]
         return from_dict(cls, base | changes, where)
 
+    @classmethod
+    def plain_keys(cls, data: dict) -> dict[str, Any]:
+        """Keys of the YAML form and their types."""
+        return {f.name: f.type for f in fields(cls)} | {"preset": str}
+
     def to_plain(self) -> dict:
         """As `from_plain` reads it, all keys given."""
         return {f.name: to_dict(getattr(self, f.name)) for f in fields(self)}

@@ -18,7 +18,7 @@ test_persons: ["V2-1", "V2-2"]         # for --split; all others are for trainin
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -79,6 +79,8 @@ class CropRule:
 @dataclass(frozen=True)
 class CustomLayout:
     """The YAML file of the module's docstring."""
+
+    KIND: ClassVar = "layouts"
 
     name: str
     sets: tuple[ImageSet, ...]

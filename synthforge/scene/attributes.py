@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from synthforge.attributes import Attribute
-from synthforge.errors import ConfigError
-from synthforge.scene.config import check_range
+from synthforge.errors import ConfigError, one_of
+from synthforge.scene.config import check_attribute
 from synthforge.scene.distributions import Distribution
 
 
@@ -21,13 +21,7 @@ def check_attributes(attributes: Mapping[str, Distribution], known: Mapping[str,
         where = f"scene: attributes: {name}"
         if name not in known:
             if name not in looked_at:
-                fix = f"known attributes: {', '.join(known)}"
+                fix = one_of(name, known)
                 raise ConfigError("unknown attribute", where=where, fix=fix)
             continue
-        about = known[name]
-        if not about.words:
-            check_range(where, distribution, about.low, about.high)
-        elif wrong := [word for word in distribution.values or ["a number"] if word not in about.words]:
-            raise ConfigError(
-                f"unknown value {wrong[0]!r}", where=where, fix=f"use: {', '.join(about.words)}"
-            )
+        check_attribute(where, distribution, known[name])

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from synthforge.errors import ConfigError
+from synthforge.attributes import ATTRIBUTES, SYNONYMS, Attribute
+from synthforge.errors import ConfigError, one_of
 from synthforge.scene.distributions import Distribution
 from synthforge.scene.expressions import EXPRESSIONS
 
@@ -23,11 +24,26 @@ def check_range(name: str, distribution: Distribution, low: float, high: float) 
     Raises:
         ConfigError: naming `name`.
     """
-    if distribution.values is not None:
-        raise ConfigError("expected numbers, got words", where=name)
+    if (words := distribution.values) is not None:
+        what = f"expected numbers from {low:g} to {high:g}, got the word {words[0]!r}"
+        raise ConfigError(what, where=name)
     least, most = distribution.range
     if math.isfinite(least) and math.isfinite(most) and (least < low or most > high):
         raise ConfigError(f"[{least:g}, {most:g}] leaves the possible [{low:g}, {high:g}]", where=name)
+
+
+def check_attribute(name: str, distribution: Distribution, about: Attribute) -> None:
+    """Refuse words and numbers that an attribute cannot have.
+
+    Raises:
+        ConfigError: naming `name`, the words or the range, and the nearest word.
+    """
+    if not about.words:
+        check_range(name, distribution, about.low, about.high)
+    elif wrong := [word for word in distribution.values or ["a number"] if word not in about.words]:
+        raise ConfigError(
+            f"unknown value {wrong[0]!r}", where=name, fix=one_of(wrong[0], about.words, SYNONYMS)
+        )
 
 
 def _check(name: str, distribution: Distribution, low: float, high: float) -> None:
@@ -157,7 +173,8 @@ class SceneConfig:
     camera: CameraConfig = field(default_factory=CameraConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
     attributes: dict[str, Distribution] = field(
-        default_factory=lambda: {k: _plain(v) for k, v in DEFAULT_ATTRIBUTES.items()}
+        default_factory=lambda: {k: _plain(v) for k, v in DEFAULT_ATTRIBUTES.items()},
+        metadata={"known": ATTRIBUTES},
     )
     shape_axes: int | None = None
     expression_axes: int | None = None
@@ -180,13 +197,15 @@ class SceneConfig:
             raise ConfigError("`given` is for attributes and shape only", where="expression")
         for name in self.expression.values or ():
             if name not in EXPRESSIONS:
-                raise ConfigError(
-                    f"unknown expression {name!r}", where="expression", fix=f"use: {', '.join(EXPRESSIONS)}"
-                )
+                fix = one_of(name, EXPRESSIONS, SYNONYMS)
+                raise ConfigError(f"unknown expression {name!r}", where="expression", fix=fix)
         if self.expression_intensity is not None:
             if self.expression.values is None:
                 raise ConfigError("is for expressions by name", where="expression_intensity")
             _check("expression_intensity", self.expression_intensity, 0, 1)
+        for name, distribution in self.attributes.items():  # words first: others may be `given` them
+            if name in ATTRIBUTES:
+                check_attribute(f"attributes: {name}", distribution, ATTRIBUTES[name])
         seen: list[str] = []
         for name, distribution in self.attributes.items():
             self._check_given(name, distribution, seen)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from synthforge.config import config_path, load_config, to_dict
 from synthforge.errors import ConfigError
@@ -87,6 +87,8 @@ class Gaps:
 class StudyConfig:
     """One study. `columns` are numbers of photographs, shares ("25%") or "all"; `metrics` are paths into
     scores.json ("nme.51"); `published` names tables of configs/study/published.yaml to print beside."""
+
+    KIND: ClassVar = "study"
 
     title: str
     target: str

@@ -5,14 +5,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import lightning as L
 import torch
-import yaml
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from synthforge import strict_yaml
 from synthforge.config import to_dict
 from synthforge.conventions import CLASS_ID, IGNORE
 from synthforge.datasets.augment import AugmentConfig, augmentation
@@ -51,6 +51,8 @@ TRAINED = {"lf": "none", "adapter": "none", "lastlayer": "last"}  # of the backb
 class LabelTrainConfig:
     """One stage II run; `adapter_views` crops of each photograph fit the closed-form adapter and the
     statistics of BatchNorm; `mix` shows a share `real_share` of photographs."""
+
+    KIND: ClassVar = "train"
 
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=lambda: replace(augmentation("strong"), wide=0.0))
@@ -240,7 +242,7 @@ def _begin(out: Path, config: LabelTrainConfig, photographs: Source) -> None:
     """Write what the run is made of."""
     if first_process():
         out.mkdir(parents=True, exist_ok=True)
-        (out / "config.yaml").write_text(yaml.safe_dump(to_dict(config), sort_keys=False), encoding="utf-8")
+        (out / "config.yaml").write_text(strict_yaml.to_text(to_dict(config)), encoding="utf-8")
         names = [photographs[i].name for i in range(len(photographs))]
         (out / "photographs.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
 

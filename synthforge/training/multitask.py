@@ -4,15 +4,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import lightning as L
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from synthforge import strict_yaml
 from synthforge.config import to_dict
 from synthforge.conventions import CLASS_COLORS, IGNORE
 from synthforge.datasets.augment import AugmentConfig
@@ -49,6 +49,8 @@ class TrainConfig:
     the side of the plain crop over the landmarks' box; it is stored with the model, which is then used on
     crops of that size. `soft_targets` trains segmentation on what each class covers of a pixel, else on the
     class at its centre. `half` stores the weights in 16 bits."""
+
+    KIND: ClassVar = "train"
 
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -286,7 +288,7 @@ def train(
     held = [Views(s, size, stride)[i] for _, s in sources for i in range(len(s))]
     if first_process():
         out.mkdir(parents=True, exist_ok=True)
-        (out / "config.yaml").write_text(yaml.safe_dump(to_dict(config), sort_keys=False), encoding="utf-8")
+        (out / "config.yaml").write_text(strict_yaml.to_text(to_dict(config)), encoding="utf-8")
     check = DataLoader(held, run.batch) if held else None
     panels = (PanelWriter(next(iter(check)), out / "panels"),) if check else ()
     batches = Batches(lambda *share: run_loader(views, run, first, share), check)

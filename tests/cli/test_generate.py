@@ -66,7 +66,7 @@ def test_job_arrays(fake: type[FakeSource]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--set", "resolutoin=3"), "unknown key 'resolutoin'.*known keys: name, head"),
+        (("--set", "resolutoin=3"), "--set: unknown key 'resolutoin'; did you mean 'resolution'"),
         (("--resolution", 7), "resolution: 7 is not in"),
         (("--codec", "gif"), "codec: got 'gif'; use one of: jpeg, png, raw"),
         (("--config", "nosuch"), "no such file or name: 'nosuch'.*default.*paper"),
@@ -77,12 +77,18 @@ def test_job_arrays(fake: type[FakeSource]) -> None:
         (("--weights", "stolen"), "neural: weights: got 'stolen'; use one of: released, random"),
         (
             ("--set", "scene.attributes.hairstyle=bald"),
-            "attributes: hairstyle: unknown attribute; known.*hair_style",
+            "attributes: hairstyle: unknown attribute; use one of.*did you mean 'hair_style'",
         ),
-        (("--set", "scene.attributes.hair_style=mohawk"), "hair_style: unknown value 'mohawk'; use: bald"),
+        (
+            ("--set", "scene.attributes.hair_style=mohawk"),
+            "hair_style: unknown value 'mohawk'; use one of: bald",
+        ),
         (("--set", "scene.attributes.hair_style=3"), "hair_style: unknown value 'a number'"),
         (("--set", "scene.attributes.skin_tone={uniform: [1, 100]}"), r"skin_tone: \[1, 100\] leaves"),
-        (("--set", "scene.attributes.skin_tone=pale"), "skin_tone: expected numbers, got words"),
+        (
+            ("--set", "scene.attributes.skin_tone=pale"),
+            "skin_tone: expected numbers from 1 to 10, got the word 'pale'",
+        ),
     ],
 )
 def test_mistakes_end_in_one_line(fake: type[FakeSource], options: tuple, message: str) -> None:
