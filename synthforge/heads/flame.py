@@ -29,7 +29,7 @@ from synthforge.heads.mesh_labels import (
 )
 from synthforge.provenance import files_sha256
 
-CONVERSION = 2  # raised whenever `convert_flame` gives other arrays, so that stores are refreshed
+CONVERSION = 3  # raised whenever `convert_flame` gives other arrays, so that stores are refreshed
 CLASSES_PNG = "flame_classes.png"
 IRIS_RADIUS = 0.00585  # metres: half the horizontal visible iris diameter of adults (Ruefer et al. 2005)
 _PARTS = ("skin", "left_eyeball", "right_eyeball", "mouth_bag")

@@ -244,7 +244,10 @@ def _jaw_border(points: dict[str, np.ndarray], n: int) -> Float[np.ndarray, "n 3
 def _last_hit(
     origin: np.ndarray, ray: np.ndarray, corners: Float[np.ndarray, "f 3 3"]
 ) -> tuple[int, np.ndarray] | None:
-    """Farthest triangle that a ray meets, and where (barycentric). Source: Moeller & Trumbore (1997)."""
+    """Farthest triangle that a ray meets, and where (barycentric). Source: Moeller & Trumbore (1997).
+
+    In double precision, unlike embree; trimesh's own caster would need a package more (rtree).
+    """
     a, e1, e2 = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     p = np.cross(ray, e2)
     det = (e1 * p).sum(1)

@@ -13,6 +13,8 @@ from scipy.interpolate import RBFInterpolator, splev, splprep
 from scipy.ndimage import distance_transform_edt
 from scipy.sparse import coo_matrix, csr_matrix, diags
 from scipy.sparse.csgraph import dijkstra
+from trimesh import Trimesh
+from trimesh.nsphere import fit_nsphere
 
 from synthforge.conventions import CLASS_ID
 from synthforge.errors import GeometryError
@@ -81,11 +83,9 @@ class MaskedMesh:
     @cached_property
     def edges(self) -> csr_matrix:
         """Lengths of the skin's edges, v v, symmetric."""
-        sides = self.faces[self.skin_faces][:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
-        e = np.unique(np.sort(sides, 1), axis=0)
-        length = np.maximum(np.linalg.norm(self.vertices[e[:, 0]] - self.vertices[e[:, 1]], axis=1), 1e-9)
-        n = len(self.vertices)
-        half = coo_matrix((length, e.T), (n, n)).tocsr()
+        skin = Trimesh(self.vertices, self.faces[self.skin_faces], process=False)
+        length, n = np.maximum(skin.edges_unique_length, 1e-9), len(self.vertices)
+        half = coo_matrix((length, skin.edges_unique.T), (n, n)).tocsr()
         return half + half.T
 
     def distance_from(self, landmarks: list[int]) -> Float[np.ndarray, " v"]:
@@ -305,11 +305,10 @@ def eyeball_radius(ball: Float[np.ndarray, "n 3"]) -> float:
 
     Raises:
         GeometryError: the points lie on no sphere.
-    Source: |p|^2 = 2 p.c + (r^2 - |c|^2) is linear in its unknowns.
     """
     back = ball[ball[:, 2] < np.median(ball[:, 2])]
-    p = back - back.mean(0)
-    solution, _, rank, _ = np.linalg.lstsq(np.c_[2 * p, np.ones(len(p))], (p**2).sum(1), rcond=None)
-    if rank < 4:
-        raise GeometryError("an eyeball is no ball", where="vertex masks")
-    return float(np.sqrt(solution[3] + solution[:3] @ solution[:3]))
+    if len(back) > 3:
+        _, radius, spread = fit_nsphere(back)
+        if spread < 0.2 * radius:
+            return float(radius)
+    raise GeometryError("an eyeball is no ball", where="vertex masks")
