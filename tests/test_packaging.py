@@ -3,7 +3,6 @@
 import ast
 import re
 import runpy
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,7 +13,8 @@ import pytest
 import setuptools
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.helpers.build import ROOT, build_wheel
+
 PACKAGE = ROOT / "synthforge"
 
 
@@ -95,22 +95,8 @@ def test_without_the_extras_all_but_training_can_be_imported(setup):
         assert error == 'training: lightning is not installed; pip install "synthforge[train]"'
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The wheel, built from a copy without anything that an earlier build left."""
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
-    for name in ("synthforge", "third_party", "configs"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "NOTICE"):
-        shutil.copy(ROOT / name, source)
-    build = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", out, source]
-    subprocess.run([sys.executable, "-m", "pip", *build], check=True)
-    (path,) = out.glob("*.whl")
-    return path
-
-
-def test_the_wheel_holds_every_file_of_the_package(wheel):
-    with zipfile.ZipFile(wheel) as file:
+def test_the_wheel_holds_every_file_of_the_package(tmp_path):
+    with zipfile.ZipFile(build_wheel(tmp_path)) as file:
         held = {name for name in file.namelist() if ".dist-info/" not in name}
         metadata = next(file.read(n).decode() for n in file.namelist() if n.endswith("/METADATA"))
     wanted = {

@@ -6,15 +6,19 @@ import click
 
 
 @click.command()
-@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder.  [RUN/export]")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder.  [RUN/export; shipped: out/shipped]")
 @click.option("--onnx", is_flag=True, help="Write ONNX too, checked against the network.")
 @click.option("--license", "licence", default="not stated", show_default=True, help="Line of the model card.")
 def export_model(run: Path, out: Path | None, onnx: bool, licence: str) -> None:
-    """Store the model of RUN for use elsewhere: safetensors, JSON, a model card, and ONNX."""
-    from synthforge.models.export import export
+    """Store the model of RUN for use elsewhere: safetensors, JSON, a model card, and ONNX.
 
-    out = out or run / "export"
+    RUN is the folder of a training run, or `shipped`, the model in the package.
+    """
+    from synthforge.models.export import export
+    from synthforge.models.store import SHIPPED
+
+    out = out or (Path("out/shipped") if run == SHIPPED else run / "export")
     difference = export(run, out, onnx, licence)
     if difference is not None:
         click.echo(f"ONNX agrees with the network to {difference:.1e} on random crops")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from synthforge.errors import AssetError
 from synthforge.extras import need
 from synthforge.models.multitask import normalise
-from synthforge.models.store import StoredModel, load_model
+from synthforge.models.store import SHIPPED, StoredModel, card_path, load_model
 from synthforge.provenance import files_sha256
 
 PARITY = 1e-4  # largest difference allowed between ONNX and the network, in each output's own unit
@@ -24,6 +24,9 @@ OUTPUTS = ("points", "segmentation", "depth")
 def export(run: Path, out: Path, onnx: bool = False, licence: str = "not stated") -> float | None:
     """Copy the model of `run` into `out`, with `model_card.md` and, if asked for, `model.onnx`.
 
+    Args:
+        run: folder of a training run, or `SHIPPED`, whose card is that of the package.
+        licence: a line of the card.
     Returns:
         the largest difference between ONNX and the network on random crops; None without ONNX.
     Raises:
@@ -34,10 +37,14 @@ def export(run: Path, out: Path, onnx: bool = False, licence: str = "not stated"
     if out.resolve() == run.resolve():
         raise AssetError("is the run itself", where=str(out), fix="give another --out")
     out.mkdir(parents=True, exist_ok=True)
+    path = card_path(run)
     for name in ("model.safetensors", "model.json"):
-        shutil.copyfile(run / name, out / name)
+        shutil.copyfile(path.with_suffix(Path(name).suffix), out / name)
     difference = write_onnx(stored, out / "model.onnx") if onnx else None
-    (out / "model_card.md").write_text(model_card(stored, run, licence, difference), encoding="utf-8")
+    if run == SHIPPED:
+        shutil.copyfile(path.with_suffix(".md"), out / "model_card.md")
+    else:
+        (out / "model_card.md").write_text(model_card(stored, run, licence, difference), encoding="utf-8")
     return difference
 
 
