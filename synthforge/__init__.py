@@ -10,19 +10,31 @@ from synthforge.errors import SynthforgeError
 
 if TYPE_CHECKING:
     from synthforge.api.dataset import Dataset, load
+    from synthforge.api.renderer import Renderer
     from synthforge.cameras.project import camera_at, orbit_camera, project, unproject
     from synthforge.types import Camera, Frame, SceneParams
 
 __version__ = "0.1.0"
 __all__ = [
-    "Camera", "Dataset", "Frame", "SceneParams", "SynthforgeError", "__version__", "camera_at", "load",
-    "orbit_camera", "project", "unproject",
-]  # fmt: skip
+    "Camera",
+    "Dataset",
+    "Frame",
+    "Renderer",
+    "SceneParams",
+    "SynthforgeError",
+    "__version__",
+    "camera_at",
+    "load",
+    "orbit_camera",
+    "project",
+    "unproject",
+]
 
 _HOMES = {
     "api.dataset": ("Dataset", "load"),
+    "api.renderer": ("Renderer",),
     "cameras.project": ("camera_at", "orbit_camera", "project", "unproject"),
-    "types": ("Camera", "Frame", "SceneParams"),
+    "types": ("Camera", "Frame", "Renderer", "SceneParams"),
 }
 
 

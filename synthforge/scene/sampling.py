@@ -55,15 +55,19 @@ class SceneSampler:
 
     def __init__(self, config: SceneConfig, head: HeadModel, resolution: int, latent: int = 0):
         self.config, self.head, self.resolution, self.latent = config, head, resolution, latent
-        if config.expression.values not in (None, ["neutral"]) and not is_arkit(head):
-            raise ConfigError(
-                f"head {head.name!r} has no expressions by name, it takes numbers", where="scene.expression",
-                fix="use --config paper, or for example --set 'scene.expression={uniform: [-2, 2]}'",
-            )  # fmt: skip
+        self._check_words(config.expression.values or [])
         self._covariance = head.shape_cholesky @ head.shape_cholesky.T
         self._points = NamedPoints(head) if head.name == "anthro" else None
         self._joints = head.joints.numpy().astype(np.float64)
         self._joint_deltas = head.joint_shape_deltas.numpy().astype(np.float64)
+
+    def _check_words(self, words: list[str]) -> None:
+        if any(word != "neutral" for word in words) and not is_arkit(self.head):
+            raise ConfigError(
+                f"head {self.head.name!r} has no expressions by name, it takes numbers",
+                where="scene.expression",
+                fix="use --config paper, or for example --set 'scene.expression={uniform: [-2, 2]}'",
+            )
 
     @property
     def attribute_schema(self) -> dict[str, dict[str, Any]]:
@@ -170,6 +174,7 @@ class SceneSampler:
         rng, fixed = draw.rng, draw.fixed
         if self.config.expression.values is not None or "expression" in fixed:
             word, intensity = draw("expression", self.config.expression), None
+            self._check_words([word])
             words: dict[str, Value] = {"expression": word}
             if self.config.expression_intensity is not None:
                 intensity = self.config.expression_intensity.sample(rng, {}) if EXPRESSIONS[word] else 0.0
@@ -220,7 +225,7 @@ class SceneSampler:
         return _as_stored(orbit_camera(azimuth, elevation, roll, distance, fov, look_at, size))
 
     def _distortion(self, draw: _Stream) -> np.ndarray:
-        drawn = {name: draw(name, d) for name, d in self.config.camera.lens.items()}
+        drawn = {name: d.sample(draw.rng, {}) for name, d in self.config.camera.lens.items()}
         return np.array([drawn.get(name, 0.0) for name in LENS], np.float32)
 
     def _gaze(self, draw: _Stream, camera: Camera, turn: Rotation, joints: np.ndarray) -> tuple[float, float]:
