@@ -10,6 +10,7 @@ from synthforge.errors import SynthforgeError
 
 if TYPE_CHECKING:
     from synthforge.api.dataset import Dataset, load
+    from synthforge.api.generate import generate
     from synthforge.api.renderer import Renderer
     from synthforge.cameras.project import camera_at, orbit_camera, project, unproject
     from synthforge.types import Camera, Frame, SceneParams
@@ -24,6 +25,7 @@ __all__ = [
     "SynthforgeError",
     "__version__",
     "camera_at",
+    "generate",
     "load",
     "orbit_camera",
     "project",
@@ -32,6 +34,7 @@ __all__ = [
 
 _HOMES = {
     "api.dataset": ("Dataset", "load"),
+    "api.generate": ("generate",),
     "api.renderer": ("Renderer",),
     "cameras.project": ("camera_at", "orbit_camera", "project", "unproject"),
     "types": ("Camera", "Frame", "Renderer", "SceneParams"),
