@@ -11,6 +11,7 @@ from synthforge.errors import SynthforgeError
 if TYPE_CHECKING:
     from synthforge.api.dataset import Dataset, load
     from synthforge.api.generate import generate
+    from synthforge.api.predictor import Predictor
     from synthforge.api.renderer import Renderer
     from synthforge.cameras.project import camera_at, orbit_camera, project, unproject
     from synthforge.types import Camera, Frame, SceneParams
@@ -20,6 +21,7 @@ __all__ = [
     "Camera",
     "Dataset",
     "Frame",
+    "Predictor",
     "Renderer",
     "SceneParams",
     "SynthforgeError",
@@ -35,6 +37,7 @@ __all__ = [
 _HOMES = {
     "api.dataset": ("Dataset", "load"),
     "api.generate": ("generate",),
+    "api.predictor": ("Predictor",),
     "api.renderer": ("Renderer",),
     "cameras.project": ("camera_at", "orbit_camera", "project", "unproject"),
     "types": ("Camera", "Frame", "Renderer", "SceneParams"),

@@ -7,6 +7,7 @@ corner of the top-left pixel.
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -133,3 +134,24 @@ class Frame:
     landmarks_dense_2d: Float[np.ndarray, "n 2"] | None = None
     landmarks_dense_3d: Float[np.ndarray, "n 3"] | None = None
     landmarks_dense_visible: UInt8[np.ndarray, " n"] | None = None
+
+    def picture(self, labels: bool = False) -> UInt8[np.ndarray, "h w 3"]:
+        """The image; with `labels` segmentation, landmarks, depth and normals stand beside it."""
+        from synthforge.report.draw import strip  # drawing stands above this module, and loads on demand
+
+        return strip(vars(self), self.rgb.shape[0]) if labels else self.rgb
+
+    def save(self, path: Path | str, labels: bool = False) -> None:
+        """Write `picture(labels)` as PNG, JPEG or WebP, by the ending of the name.
+
+        Raises:
+            DatasetError: another ending, or the file cannot be written.
+        """
+        from synthforge.report.show import save
+
+        save(path, self.picture(labels))
+
+    def _repr_html_(self) -> str:
+        from synthforge.report.show import html
+
+        return html(self.picture(labels=True), "image, segmentation, landmarks, depth, normals")
