@@ -10,7 +10,7 @@ import numpy as np
 
 from synthforge.api.config import resolve
 from synthforge.attributes import ATTRIBUTES
-from synthforge.errors import ConfigError, nearest
+from synthforge.errors import ConfigError, nearest, one_of
 from synthforge.pipeline import SceneSource
 from synthforge.scene.attributes import check_attributes
 from synthforge.scene.config import PoseConfig, SceneConfig, check_range
@@ -149,7 +149,7 @@ def _with(scene: SceneConfig, name: str, value: Any) -> SceneConfig:
         check_attributes({name: constant}, ATTRIBUTES)
     elif words := scene.attributes[name].values:
         if value not in words:
-            raise ConfigError(f"unknown value {value!r}", where=name, fix=f"use: {', '.join(words)}")
+            raise ConfigError(f"unknown value {value!r}", where=name, fix=one_of(value, words))
     else:
         check_range(name, constant, *scene.attributes[name].range)
     return replace(scene, attributes=scene.attributes | {name: constant})

@@ -107,17 +107,23 @@ def test_a_camera_of_ones_own(renderer):
     [
         ({"eyeglases": "clear"}, "render: unknown keyword 'eyeglases' (did you mean 'eyeglasses'?)"),
         ({"yaw": 20}, "render: unknown keyword 'yaw' (did you mean 'yaw_deg'?)"),
-        ({"sex": "woman"}, "render: sex: unknown value 'woman'; use: female, male"),
+        (
+            {"sex": "woman"},
+            "render: sex: unknown value 'woman'; use one of: female, male (did you mean 'female'?)",
+        ),
         ({"age": 200}, "render: age: [200, 200] leaves the possible [4, 100]"),
-        ({"age": "old"}, "render: age: expected numbers, got words"),
+        ({"age": "old"}, "render: age: expected numbers from 4 to 100, got the word 'old'"),
         ({"age": True}, "render: age: expected a number, a word or a distribution, got True"),
         (
             {"age": {"uniform": [20, 30]}},
             "render: age: expected a number or a word, got {'uniform': [20, 30]}",
         ),
-        ({"complexion": "pale"}, "render: complexion: unknown value 'pale'; use: light, medium, dark"),
+        ({"complexion": "pale"}, "render: complexion: unknown value 'pale'; use one of: light, medium, dark"),
         ({"yaw_deg": 120}, "render: yaw_deg: [120, 120] leaves the possible [-90, 90]"),
-        ({"expression": "smiling"}, "render: expression: unknown expression 'smiling'; use: neutral, smile,"),
+        (
+            {"expression": "smiling"},
+            "render: expression: unknown expression 'smiling'; use one of: neutral, smile,",
+        ),
         ({"expression": 3}, "render: expression: expected a word, got 3"),
         ({"expression_intensity": 2}, "render: expression_intensity: [2, 2] leaves the possible [0, 1]"),
         ({"gaze_at_camera": "yes"}, "render: gaze_at_camera: expected 0 or 1, got 'yes'"),
