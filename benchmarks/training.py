@@ -20,10 +20,10 @@ import torch
 from synthforge.config import config_path, load_config
 from synthforge.datasets.shards import ShardSource
 from synthforge.datasets.views import Views
-from synthforge.evaluation.predictor import Predictor
 from synthforge.models.store import load_model, save_model
+from synthforge.prediction.faces import FaceModel
 from synthforge.training.fit import Batches, fit, run_loader
-from synthforge.training.multitask import MultiTaskModule, TrainConfig, framing_of, open_shards
+from synthforge.training.multitask import MultiTaskModule, TrainConfig, open_shards
 
 WARM = 2
 
@@ -50,10 +50,9 @@ def measure(config: TrainConfig, data: Path, steps: int, out: Path) -> tuple[flo
     batches = Batches(lambda *share: run_loader(views, run, 0, share))
     fit(module, batches, out, callbacks=(clock,), progress_bar=False)
     training = steps * run.batch / (clock.ends[-1] - clock.ends[WARM - 1])
-    classes = [{"id": c.id, "name": c.name, "color": list(c.color)} for c in source.classes]
-    save_model(out, module.net.cpu(), classes, {}, framing_of(source))
+    save_model(out, module.net.cpu(), source.info.schema, {}, source.info.framing)
     shards = ShardSource(data)
-    predict = Predictor(load_model(out), shards.crop_scale, shards.classes, True, False)
+    predict = FaceModel(load_model(out), shards.info).label
     samples = [shards[i] for i in range(min(len(shards), 24))]
     start = time.perf_counter()
     for sample in samples:

@@ -25,6 +25,7 @@ BASE = {
 }
 HEADS = BASE | {"render", "heads"}
 GENERATING = HEADS | {"scene", "generators", "alignment", "annotate"}
+LEARNING = BASE | {"storage", "datasets", "models", "report"}
 MAY_IMPORT = {
     "cameras": BASE,
     "licensed": BASE | {"licensed"},
@@ -35,13 +36,13 @@ MAY_IMPORT = {
     "alignment": HEADS | {"scene", "alignment"},
     "annotate": HEADS | {"scene", "alignment", "annotate"},
     "storage": BASE | {"storage"},
-    "report": GENERATING | {"storage", "pipeline", "report"},
+    "report": BASE | {"storage", "report"},
     "datasets": BASE | {"storage", "datasets"},
     "models": BASE | {"models"},
-    "training": BASE | {"storage", "datasets", "models", "training", "evaluation"},
-    "evaluation": BASE | {"storage", "datasets", "models", "evaluation"},
-    "study": BASE | {"storage", "datasets", "models", "training", "evaluation", "study"},
-    "prediction": BASE | {"storage", "datasets", "models", "evaluation", "prediction"},
+    "prediction": LEARNING | {"prediction"},
+    "evaluation": LEARNING | {"prediction", "evaluation"},
+    "training": LEARNING | {"training"},
+    "study": LEARNING | {"prediction", "evaluation", "training", "study"},
 }
 LOOK = ("shading", "geometry", "hair", "face")  # each may import those before it
 WITHIN_GENERATORS = {

@@ -24,12 +24,14 @@ from PIL import Image
 import synthforge
 from synthforge.cli import main
 from synthforge.config import config_path, from_dict, load_config
+from synthforge.conventions import ClassSchema
 from synthforge.datasets import geometry
 from synthforge.datasets.augment import AUGMENTATIONS
 from synthforge.datasets.open import open_source
 from synthforge.datasets.photometric import PhotometricConfig
-from synthforge.datasets.photos import Benchmark, PhotoSource
-from synthforge.datasets.sample import Sample, TargetClass, read_rgb
+from synthforge.datasets.photos import PhotoSource
+from synthforge.datasets.sample import Sample, read_rgb
+from synthforge.datasets.source import SourceInfo
 from synthforge.datasets.views import Views, train_loader
 from synthforge.evaluation.summary import EvaluateConfig, ImageScore, figures
 from synthforge.models import losses
@@ -174,10 +176,8 @@ def test_d13_training_batches_are_shuffled_anew_in_each_pass():
 class Labelled(PhotoSource):
     """A data set of which only the classes are known."""
 
-    benchmark = Benchmark("labelled", "none")
-
-    def __init__(self, classes: tuple[TargetClass, ...]):
-        self.classes = classes
+    def __init__(self, schema: ClassSchema):
+        self.info = SourceInfo("labelled", schema)
         super().__init__([])
 
 
@@ -197,9 +197,7 @@ def test_d16_input_is_not_checked_by_assertions():
 class Oblong:
     """One photograph that is not square: a blob where all points lie, depth of a slanted wall."""
 
-    name, classes, has_points, has_depth, relative_depth = "oblong", (), True, True, False
-    flip_classes = np.arange(256, dtype=np.uint8)
-    crop_source, crop_scale = "box", 1.0
+    info = SourceInfo("oblong", points=68, depth="metric", crop_source="box", crop_scale=1.0)
     dot, box = np.array([71.37, 48.81]), (31.7, 12.4, 108.3, 77.9)
 
     def __init__(self):
@@ -337,7 +335,7 @@ def test_d26_without_features_depth_goes_by_the_prediction_alone(kind, features)
 @pytest.mark.parametrize("relative", [False, True])
 def test_d29_label_training_takes_one_step_by_the_gradient_of_the_whole_batch(relative):
     class Source(Spots):
-        has_depth, relative_depth = not relative, relative
+        info = replace(Spots.info, depth="relative" if relative else "metric")
 
     torch.manual_seed(0)
     batch = {
@@ -402,12 +400,10 @@ def test_d33_mixed_precision_learns_about_the_same_in_32_bit_weights(runs):
 
 
 def test_d34_a_class_that_is_nowhere_does_not_spoil_the_mean():
-    source = Labelled(
-        tuple(TargetClass(i, name, ()) for i, name in enumerate(("rest", "eye", "nose", "hat")))
-    )
+    info = SourceInfo("labelled", ClassSchema.of(("rest",), ("eye",), ("nose",), ("hat",)))
     matrices = [np.diag([5, 3, 0, 0]), np.array([[1, 1, 0, 0], [2, 4, 0, 0], [0, 0, 2, 0], [0, 0, 0, 0]])]
     scores = [ImageScore(str(i), matrix=m) for i, m in enumerate(matrices)]
-    found = {(f.metric, f.part): f.value for f in figures(scores, source, EvaluateConfig(resamples=0))}
+    found = {(f.metric, f.part): f.value for f in figures(scores, info, EvaluateConfig(resamples=0))}
     each = {"rest": 2 * 6 / (7 + 8), "eye": 2 * 7 / (9 + 8), "nose": 1.0}
     assert {n: found["f1", n] for n in each} == pytest.approx({n: 100 * v for n, v in each.items()})
     assert np.isnan(found["f1", "hat"])

@@ -64,7 +64,7 @@ def evaluate(
     stored, source = load_model(model), open_source(layout, folders, split)
     variant = "" if config.protocol == "standard" else f"-{config.protocol}"
     home = Path("runs/shipped") if model == SHIPPED else model
-    out = out or home / "eval" / f"{source.name}{variant}"
+    out = out or home / "eval" / f"{source.info.name}{variant}"
     run(stored, source, out, flip, panels, lambda it: tqdm(it, unit="image"), config)
     click.echo((out / "summary.md").read_text(encoding="utf-8"))
     names = ", ".join(sorted(p.name for p in out.iterdir()))

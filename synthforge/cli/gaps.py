@@ -28,13 +28,16 @@ def gaps(
     out: Path | None,
 ) -> None:
     """Compare photographs with synthetic faces and a model's answers, measure by measure."""
+    from dataclasses import replace
+
     from tqdm import tqdm
 
+    from synthforge.conventions import ClassSchema
     from synthforge.datasets.open import open_source
     from synthforge.datasets.shards import ShardSource
     from synthforge.evaluation.gaps import find_gaps, gap_table, offset_table, point_offsets
-    from synthforge.evaluation.predictor import Predictor
     from synthforge.models.store import load_model
+    from synthforge.prediction.faces import FaceModel
 
     source = open_source(layout, folders, split)
 
@@ -43,9 +46,8 @@ def gaps(
 
     predicted = None
     if model is not None:
-        stored = load_model(model)
-        predict = Predictor(stored, stored.crop_scale(source.crop_source, source.crop_scale))
-        predicted = [predict(source[i]).points for i in track(range(len(source)))]
+        net = FaceModel(load_model(model), replace(source.info, schema=ClassSchema(), depth=None))
+        predicted = [net.label(source[i]).points for i in track(range(len(source)))]
     table = gap_table(find_gaps(source, ShardSource(shards) if shards else None, predicted, track))
     if predicted is not None:
         true = [source[i].points for i in range(len(source))]

@@ -7,6 +7,7 @@ is the official order without earring, necklace and cloth. Class ids are the own
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from synthforge.datasets.photos import Benchmark, PhotoSource, Split, complete, find_root, missing_tree
+from synthforge.datasets.photos import PhotoSource, Split, complete, find_root, missing_tree
 from synthforge.datasets.sample import CheckError, Sample, read_rgb
 from synthforge.datasets.schemas import (
     CELEBAMASK_CLASSES,
@@ -22,16 +23,19 @@ from synthforge.datasets.schemas import (
     DATAGEN16_CLASSES,
     DATAGEN16_PARTS,
 )
+from synthforge.datasets.source import SourceInfo
 from synthforge.errors import DatasetError
 
 IMAGES, MASKS, MAPPING = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno", "CelebA-HQ-to-CelebA-mapping.txt"
 PARTITION = "list_eval_partition.txt"
 VAL_FROM, TEST_FROM = 162771, 182638  # orig_idx in the owner's g_partition.py
-CELEBAMASK = Benchmark(
+CELEBAMASK = SourceInfo(
     "celebamask",
-    f"{IMAGES}/, {MASKS}/0..14/, {MAPPING}",
-    {"train": (24183,), "val": (2993,), "test": (2824,)},  # Lee et al. 2020, by CelebA's own split
-    "CelebAMask-HQ is for non-commercial research only",
+    CELEBAMASK_CLASSES,
+    crop_scale=1.0,
+    tree=f"{IMAGES}/, {MASKS}/0..14/, {MAPPING}",
+    published={"train": (24183,), "val": (2993,), "test": (2824,)},  # Lee et al. 2020, by CelebA's own split
+    licence="CelebAMask-HQ is for non-commercial research only",
 )
 MergeOrder = Literal["official", "farl", "datagen16"]
 MERGE_ORDERS: dict[str, tuple[str, ...]] = {
@@ -66,22 +70,20 @@ class CelebAMaskSource(PhotoSource):
         CheckError: E101 or E102.
     """
 
-    crop_scale = 1.0
-
     def __init__(self, folders: Sequence[Path], split: Split = "all", order: MergeOrder = "official"):
         self.order: MergeOrder = order
-        self.benchmark, self.crop_source = CELEBAMASK, f"whole image (merge order {order})"
-        self.classes = DATAGEN16_CLASSES if order == "datagen16" else CELEBAMASK_CLASSES
+        self.info = replace(
+            CELEBAMASK,
+            name=CELEBAMASK.name + ("" if order == "official" else f"-{order}"),
+            schema=DATAGEN16_CLASSES if order == "datagen16" else CELEBAMASK_CLASSES,
+            crop_source=f"whole image (merge order {order})",
+        )
         candidates: list[tuple] = []
         for folder in folders:
             root = find_root(folder, CELEBAMASK, lambda p: (p / IMAGES).is_dir(), "CelebAMask-HQ")
             candidates += _numbered(root, split)
         kept, unpaired = complete(candidates, CELEBAMASK)
         super().__init__(kept, split, unpaired)
-
-    @property
-    def name(self) -> str:
-        return "celebamask" + ("" if self.order == "official" else f"-{self.order}")
 
     def __getitem__(self, index: int) -> Sample:
         image, *masks = self.items[index]

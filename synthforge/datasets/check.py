@@ -6,7 +6,8 @@ from pathlib import Path
 
 from synthforge.datasets.open import open_source
 from synthforge.datasets.photos import SPLITS, PhotoSource
-from synthforge.datasets.sample import CheckError, Source
+from synthforge.datasets.sample import CheckError
+from synthforge.datasets.source import Source
 from synthforge.datasets.validate import (
     CHECKS,
     SAMPLES,

@@ -22,17 +22,17 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from synthforge.conventions import CLASS_COLORS, CLASS_ID, other_side
-from synthforge.datasets.photos import Benchmark, PhotoSource, complete, missing_tree
+from synthforge.conventions import CLASS_ID, CLASSES, ClassSchema, SemanticClass, other_side
+from synthforge.datasets.photos import PhotoSource, complete, missing_tree
 from synthforge.datasets.sample import (
     CheckError,
     Sample,
-    TargetClass,
     mask_box,
     read_ids,
     read_rgb,
     require_known,
 )
+from synthforge.datasets.source import SourceInfo
 from synthforge.errors import ConfigError, DatasetError
 
 
@@ -107,6 +107,16 @@ class CustomLayout:
         if unknown := [c for c in self.crop.classes if c not in names]:
             raise ConfigError(f"unknown class {unknown[0]!r}", where="crop.classes", fix=f"use: {names}")
 
+    @property
+    def schema(self) -> ClassSchema:
+        """Its classes, sides turned to the subject's."""
+        rows = []
+        for rule in self.classes:
+            sources = tuple(map(other_side, rule.sources)) if self.side == "viewer" else rule.sources
+            color = {"color": CLASSES[CLASS_ID[sources[0]]].color} if sources else {}
+            rows.append(SemanticClass(rule.id, rule.name, sources, **color))
+        return ClassSchema(tuple(sorted(rows, key=lambda c: c.id)), self.flip_pairs)
+
 
 class CustomSource(PhotoSource):
     """Images and masks of a `CustomLayout` below `folder`.
@@ -120,17 +130,17 @@ class CustomSource(PhotoSource):
 
     def __init__(self, layout: CustomLayout, folder: Path, split: str = "all"):
         self.layout, self.folder = layout, Path(folder)
-        self.benchmark = Benchmark(layout.name, "; ".join(s.images for s in layout.sets))
         whole = layout.crop.source == "image"
-        self.crop_source = "whole image" if whole else f"box of {', '.join(layout.crop.classes)}"
-        self.crop_scale = layout.crop.scale
-        self.classes = tuple(_target(rule, layout.side) for rule in layout.classes)
-        pairs = [pair for s in layout.sets for pair in _find(s, self.folder, self.benchmark)]
-        items, unpaired = complete(pairs, self.benchmark)
+        self.info = SourceInfo(
+            layout.name,
+            layout.schema,
+            crop_source="whole image" if whole else f"box of {', '.join(layout.crop.classes)}",
+            crop_scale=layout.crop.scale,
+            tree="; ".join(s.images for s in layout.sets),
+        )
+        pairs = [pair for s in layout.sets for pair in _find(s, self.folder, self.info)]
+        items, unpaired = complete(pairs, self.info)
         super().__init__(items, split, unpaired)
-        self.flip_classes = np.arange(256, dtype=np.uint8)
-        for a, b in layout.flip_pairs:
-            self.flip_classes[[a, b]] = [b, a]
         persons = {self._person(image, folder) for image, _ in self.items}
         if absent := [p for p in layout.test_persons if p not in persons]:
             raise DatasetError(
@@ -139,7 +149,7 @@ class CustomSource(PhotoSource):
                 fix=f"persons found: {', '.join(sorted(persons)[:12])}",
             )
         if split == "val":
-            raise missing_tree(self.folder, self.benchmark, "has no val split")
+            raise missing_tree(self.folder, self.info, "has no val split")
         if split != "all":
             test = split == "test"
             self.items = [
@@ -156,7 +166,7 @@ class CustomSource(PhotoSource):
         raw = read_ids(str(mask), rgb)
         ids = raw.copy()
         ids[np.isin(raw, self.layout.ignore)] = 255
-        require_known(ids, len(self.classes), str(mask))
+        require_known(ids, len(self.info.schema), str(mask))
         name = image.relative_to(self.folder).with_suffix("").as_posix()
         return Sample(name, rgb, self._box(ids, mask), target=ids, person=self._person(image, self.folder))
 
@@ -164,20 +174,14 @@ class CustomSource(PhotoSource):
         crop = self.layout.crop
         inside = np.ones_like(ids, bool)
         if crop.source == "classes":
-            inside = np.isin(ids, [c.id for c in self.classes if c.name in crop.classes])
+            inside = np.isin(ids, [c.id for c in self.info.schema if c.name in crop.classes])
             if not inside.any():
                 raise CheckError("E105", f"shows none of {', '.join(crop.classes)}", where=str(mask))
         return mask_box(inside)
 
 
-def _target(rule: ClassRule, side: str) -> TargetClass:
-    sources = tuple(other_side(s) for s in rule.sources) if side == "viewer" else rule.sources
-    color = tuple(int(v) for v in CLASS_COLORS[CLASS_ID[sources[0]]]) if sources else (128, 128, 128)
-    return TargetClass(rule.id, rule.name, sources, color)
-
-
-def _find(images: ImageSet, folder: Path, benchmark: Benchmark) -> list[tuple[Path, Path]]:
+def _find(images: ImageSet, folder: Path, info: SourceInfo) -> list[tuple[Path, Path]]:
     found = sorted(folder.glob(images.images)) if folder.is_dir() else []
     if not found:
-        raise missing_tree(folder, benchmark, f"no image matches {images.images!r}")
+        raise missing_tree(folder, info, f"no image matches {images.images!r}")
     return [(p, folder / images.masks.format(parent=p.parent.name, stem=p.stem)) for p in found]

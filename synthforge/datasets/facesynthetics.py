@@ -11,13 +11,16 @@ import numpy as np
 from jaxtyping import Float
 
 from synthforge.conventions import N_LANDMARKS
-from synthforge.datasets.photos import Benchmark, PhotoSource, Split, complete, missing_tree
+from synthforge.datasets.photos import PhotoSource, Split, complete, missing_tree
 from synthforge.datasets.sample import CheckError, Sample, finite_points, points_box, read_ids, read_rgb
 from synthforge.datasets.schemas import FACESYNTHETICS_CLASSES
+from synthforge.datasets.source import SourceInfo
 
-FACESYNTHETICS = Benchmark(
+FACESYNTHETICS = SourceInfo(
     "facesynthetics",
-    "000000.png, 000000_seg.png and 000000_ldmks.txt in one folder",
+    FACESYNTHETICS_CLASSES,
+    N_LANDMARKS,
+    tree="000000.png, 000000_seg.png and 000000_ldmks.txt in one folder",
     licence="FaceSynthetics is for non-commercial research only",
 )
 HELD_OUT = 20  # the owner gives no split; every 20th number is our test split
@@ -50,9 +53,7 @@ class FaceSyntheticsSource(PhotoSource):
         CheckError: E101 or E102.
     """
 
-    benchmark = FACESYNTHETICS
-    classes = FACESYNTHETICS_CLASSES
-    has_points = True
+    info = FACESYNTHETICS
 
     def __init__(self, folders: Sequence[Path], split: Split = "all"):
         candidates: list[tuple[Path, Path, Path]] = []

@@ -9,16 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from synthforge.datasets.photos import Benchmark, PhotoSource, Split, complete, find_root, missing_tree
+from synthforge.datasets.photos import PhotoSource, Split, complete, find_root, missing_tree
 from synthforge.datasets.sample import Sample, mask_box, read_ids, read_rgb
 from synthforge.datasets.schemas import LAPA_CLASSES
+from synthforge.datasets.source import SourceInfo
 from synthforge.errors import DatasetError
 
-HELEN = Benchmark(
+HELEN = SourceInfo(
     "helen",
-    "{train,test}/NAME_image.jpg and NAME_label.png",
-    {"train": (2000,), "val": (230,), "test": (100,)},  # Smith et al. 2013, section 4
-    "the photographs of HELEN are for non-commercial research only",
+    LAPA_CLASSES,
+    crop_source="box of the facial classes",
+    crop_scale=1.5,  # hair lies around that box
+    tree="{train,test}/NAME_image.jpg and NAME_label.png",
+    published={"train": (2000,), "val": (230,), "test": (100,)},  # Smith et al. 2013, section 4
+    licence="the photographs of HELEN are for non-commercial research only",
 )
 FACIAL = tuple(range(1, 10))
 
@@ -34,10 +38,7 @@ class HelenSource(PhotoSource):
         CheckError: E101 or E102.
     """
 
-    benchmark = HELEN
-    classes = LAPA_CLASSES
-    crop_source = "box of the facial classes"
-    crop_scale = 1.5  # hair lies around that box
+    info = HELEN
 
     def __init__(self, folders: Sequence[Path], split: Split = "all"):
         candidates: list[tuple[Path, Path]] = []

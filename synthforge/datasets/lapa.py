@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from synthforge.conventions import N_LANDMARKS
 from synthforge.datasets.photos import (
-    Benchmark,
     PhotoSource,
     Split,
     complete,
@@ -21,12 +21,15 @@ from synthforge.datasets.photos import (
 )
 from synthforge.datasets.sample import CheckError, Sample, finite_points, points_box, read_ids, read_rgb
 from synthforge.datasets.schemas import LAPA_CLASSES
+from synthforge.datasets.source import SourceInfo
 
-LAPA = Benchmark(
+LAPA = SourceInfo(
     "lapa",
-    "LaPa/{train,val,test}/{images,labels,landmarks}",
-    {"train": (18176,), "val": (2000,), "test": (2000,)},  # Liu et al. 2020, section 3
-    "LaPa is for non-commercial research only",
+    LAPA_CLASSES,
+    N_LANDMARKS,
+    tree="LaPa/{train,val,test}/{images,labels,landmarks}",
+    published={"train": (18176,), "val": (2000,), "test": (2000,)},  # Liu et al. 2020, section 3
+    licence="LaPa is for non-commercial research only",
 )
 
 # 106 points to iBUG-68. Contour: 33 points, every second one. Brows: 9 points closed (33-41 right,
@@ -66,9 +69,7 @@ class LapaSource(PhotoSource):
         CheckError: E101 or E102.
     """
 
-    benchmark = LAPA
-    classes = LAPA_CLASSES
-    has_points = True
+    info = LAPA
 
     def __init__(self, folders: Sequence[Path], split: Split = "all"):
         candidates, lonely = [], []

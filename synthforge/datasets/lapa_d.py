@@ -5,6 +5,7 @@ nowhere written, so it is measured: a nose's tip is nearer than the ends of its 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,14 +13,16 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from synthforge.datasets.lapa import LAPA, TO_68, lapa_files, read_lapa_points
-from synthforge.datasets.photos import SPLITS, Benchmark, PhotoSource, Split, complete, missing_tree
+from synthforge.datasets.photos import SPLITS, PhotoSource, Split, complete, missing_tree
 from synthforge.datasets.sample import CheckError, Sample, points_box, read_grey, read_ids, read_rgb
 from synthforge.datasets.schemas import LAPA_CLASSES
 
-LAPA_D = Benchmark(
-    "lapa-d",
-    f"{LAPA.tree}, and {{train,val,test}}_list.txt and depth/NAME.png in the same or another --data folder",
-    licence=LAPA.licence,
+LAPA_D = replace(
+    LAPA,
+    name="lapa-d",
+    depth="relative",
+    tree=f"{LAPA.tree}; {{train,val,test}}_list.txt and depth/NAME.png there or in another --data folder",
+    published={},
 )
 MEASURED = 50  # photographs that tell whether bright is near
 
@@ -36,9 +39,7 @@ class LapaDSource(PhotoSource):
         CheckError: E101 or E102; E109 where the depth tells no near from far.
     """
 
-    benchmark = LAPA_D
-    classes = LAPA_CLASSES
-    has_points = relative_depth = True
+    info = LAPA_D
 
     def __init__(self, folders: Sequence[Path], split: Split = "all"):
         root, images = _depth_root(folders), _lapa_root(folders)

@@ -4,39 +4,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import UInt8
 from torch.utils.data import Sampler
 
-from synthforge.conventions import CLASSES, IGNORE
-from synthforge.datasets.sample import Sample, Source, TargetClass
+from synthforge.datasets.sample import Sample
+from synthforge.datasets.source import Derived, Source
 from synthforge.datasets.views import epoch_order
 from synthforge.rng import sample_rng
 
 
-def class_lookup(classes: tuple[TargetClass, ...]) -> UInt8[np.ndarray, " 256"]:
-    """Our class id -> id of the target class that is made of it; 255 where none is."""
-    table = np.full(256, IGNORE, np.uint8)
-    owner = {source: c.id for c in classes for source in c.sources}
-    for ours in CLASSES:
-        table[ours.id] = owner.get(ours.name, IGNORE)
-    return table
-
-
-class RelabelledSource:
+class RelabelledSource(Derived):
     """Synthetic samples with the classes of `target`."""
 
     def __init__(self, source: Source, target: Source):
-        for name in Source.__annotations__:
-            setattr(self, name, getattr(source, name))
-        self.source, self.classes, self.flip_classes = source, target.classes, target.flip_classes
-        self.table = class_lookup(target.classes)
+        super().__init__(source, schema=target.info.schema)
 
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: int) -> Sample:
-        sample = self.source[index]
-        return replace(sample, target=None if sample.target is None else self.table[sample.target])
+    def change(self, sample: Sample, index: int) -> Sample:
+        target = sample.target
+        return replace(sample, target=None if target is None else self.info.schema.from_ours[target])
 
 
 class MixSampler(Sampler):

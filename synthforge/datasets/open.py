@@ -12,8 +12,9 @@ from synthforge.datasets.helen import HelenSource
 from synthforge.datasets.lapa import LapaSource
 from synthforge.datasets.lapa_d import LapaDSource
 from synthforge.datasets.photos import Split
-from synthforge.datasets.sample import CheckError, Source
+from synthforge.datasets.sample import CheckError
 from synthforge.datasets.shards import ShardSource
+from synthforge.datasets.source import Source
 from synthforge.datasets.w300 import W300Source
 from synthforge.datasets.wflw import WflwSource
 from synthforge.errors import ConfigError

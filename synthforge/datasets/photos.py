@@ -1,55 +1,27 @@
 """What the readers of annotated photographs share: their owner's folders, splits and pairs of files."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from jaxtyping import UInt8
-
-from synthforge.datasets.sample import CROP_SCALE, LANDMARK_BOX, CheckError, Sample, TargetClass, flip_table
+from synthforge.datasets.sample import CheckError, Sample
+from synthforge.datasets.source import SourceInfo
 
 Split = Literal["train", "val", "test", "all"]
 SPLITS = ("train", "val", "test")
 UNPAIRED_SHARE = 0.001  # files without a partner up to which they are only left out
 
 
-@dataclass(frozen=True)
-class Benchmark:
-    """What is known of a data set before a file of it is opened.
-
-    Args:
-        tree: the folders its owner hands out.
-        published: numbers of photographs a split may have (several where it is scored in parts).
-        licence: one line for sets whose owners allow non-commercial research only.
-    """
-
-    name: str
-    tree: str
-    published: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    licence: str = ""
-
-
 class PhotoSource:
-    """Annotated photographs; a reader sets `items` (paths, first the image) and reads one of them.
+    """Annotated photographs: a reader has `info`, lists `items` (paths, first the image) and reads one.
 
     `unpaired` lists files that were left out because their partner is missing.
     """
 
-    benchmark: Benchmark
-    classes: tuple[TargetClass, ...] = ()
-    has_points = has_depth = relative_depth = False
-    crop_source = LANDMARK_BOX
-    crop_scale = CROP_SCALE
+    info: SourceInfo
 
     def __init__(self, items: Sequence[tuple], split: Split = "all", unpaired: Sequence[str] = ()):
         self.items, self.split, self.unpaired = list(items), split, tuple(unpaired)
-        self.flip_classes: UInt8[np.ndarray, " 256"] = flip_table(self.classes)
-
-    @property
-    def name(self) -> str:
-        return self.benchmark.name
 
     def __len__(self) -> int:
         return len(self.items)
@@ -63,7 +35,7 @@ class PhotoSource:
         self.items = [item for i, item in enumerate(self.items) if i not in gone]
 
 
-def find_root(folder: Path, benchmark: Benchmark, holds: Callable[[Path], bool], below: str = "") -> Path:
+def find_root(folder: Path, info: SourceInfo, holds: Callable[[Path], bool], below: str = "") -> Path:
     """`folder`, or `below` in it, whichever `holds` the data.
 
     Raises:
@@ -72,21 +44,21 @@ def find_root(folder: Path, benchmark: Benchmark, holds: Callable[[Path], bool],
     for root in (Path(folder), Path(folder) / below):
         if root.is_dir() and holds(root):
             return root
-    raise missing_tree(Path(folder), benchmark)
+    raise missing_tree(Path(folder), info)
 
 
-def missing_tree(folder: Path, benchmark: Benchmark, what: str = "does not hold the expected folders"):
+def missing_tree(folder: Path, info: SourceInfo, what: str = "does not hold the expected folders"):
     """The E101 of a folder: what was expected and what lies there."""
     near = folder
     while not near.is_dir():
         near = near.parent
     found = ", ".join(sorted(p.name for p in near.iterdir())[:6]) or "nothing"
-    fix = f"expected {benchmark.tree}; {near} holds {found}"
-    return CheckError("E101", f"{what} of {benchmark.name}", where=str(folder), fix=fix)
+    fix = f"expected {info.tree}; {near} holds {found}"
+    return CheckError("E101", f"{what} of {info.name}", where=str(folder), fix=fix)
 
 
 def split_folders(
-    folder: Path, split: Split, benchmark: Benchmark, holds: Callable[[Path], bool], below: str = ""
+    folder: Path, split: Split, info: SourceInfo, holds: Callable[[Path], bool], below: str = ""
 ) -> list[Path]:
     """Folders of a split below a root with folders train, val, test; or `folder` itself, as one of them.
 
@@ -97,17 +69,17 @@ def split_folders(
     if folder.is_dir() and holds(folder):
         own = folder.resolve().name
         if split != "all" and own in SPLITS and own != split:
-            raise missing_tree(folder, benchmark, f"is the {own} split, not the {split} split")
+            raise missing_tree(folder, info, f"is the {own} split, not the {split} split")
         return [folder]
-    root = find_root(folder, benchmark, lambda p: any(holds(p / s) for s in SPLITS), below)
+    root = find_root(folder, info, lambda p: any(holds(p / s) for s in SPLITS), below)
     wanted = [root / s for s in (SPLITS if split == "all" else (split,)) if holds(root / s)]
     if not wanted:
-        raise missing_tree(root, benchmark, f"has no {split} split")
+        raise missing_tree(root, info, f"has no {split} split")
     return wanted
 
 
 def complete(
-    candidates: Sequence[tuple], benchmark: Benchmark, lonely: Sequence[str] = ()
+    candidates: Sequence[tuple], info: SourceInfo, lonely: Sequence[str] = ()
 ) -> tuple[list[tuple], list[str]]:
     """Candidates whose files all exist, and what was left out.
 
@@ -125,7 +97,7 @@ def complete(
         else:
             kept.append(item)
     if len(unpaired) > UNPAIRED_SHARE * (len(candidates) + len(lonely)):
-        share = f"{len(unpaired)} of {len(candidates) + len(lonely)} files of {benchmark.name}"
+        share = f"{len(unpaired)} of {len(candidates) + len(lonely)} files of {info.name}"
         raise CheckError(
             "E102", "is missing or has no partner", where=unpaired[0], fix=f"{share} are like that"
         )

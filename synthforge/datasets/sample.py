@@ -1,16 +1,13 @@
 """One annotated image, whatever it was read from, and the crop that shows its face."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Shaped, UInt8
 
-from synthforge.conventions import other_side
 from synthforge.errors import DatasetError
 
 
@@ -28,7 +25,7 @@ class Sample:
 
     `box` (x0, y0, x1, y1) is what the crop is made from: the landmarks' bounding box, or what the
     layout declares. `target` holds class ids of the source's own schema (255: unknown); `depth` z in
-    metres (inf: none), or of unknown scale and offset where the source has only `relative_depth`;
+    metres (inf: none), or of unknown scale and offset where the source says that it is relative;
     `intrinsics` are in pixels of the image, where the camera is known; `person` groups images that must
     not be split. Synthetic samples may have `visible` (0 outside, 1 occluded, 2 visible; None: not known),
     `alpha` (coverage by the head) and `normals` (camera frame; 0: none) too, and, for soft targets, `layers`:
@@ -81,82 +78,6 @@ class Sample:
         digest.update(self.name.encode())
         for labels in (self.rgb, self.points, self.target, self.depth):
             digest.update(b"" if labels is None else np.ascontiguousarray(labels).tobytes())
-
-
-@dataclass(frozen=True)
-class TargetClass:
-    """A class of a benchmark: its id there, its name, and our classes that it is made of."""
-
-    id: int
-    name: str
-    sources: tuple[str, ...]
-    color: tuple[int, int, int] = (128, 128, 128)
-
-
-def flip_table(classes: Sequence[TargetClass]) -> UInt8[np.ndarray, " 256"]:
-    """Class id -> class id in the mirrored image: classes made of each other's sides change places."""
-    table = np.arange(256, dtype=np.uint8)
-    made_of = {frozenset(c.sources): c.id for c in classes if c.sources}
-    for c in classes:
-        table[c.id] = made_of.get(frozenset(map(other_side, c.sources)), c.id)
-    return table
-
-
-@runtime_checkable
-class Source(Protocol):
-    """A data set: `source[i]` reads sample i. `classes` is empty where nothing is segmented.
-
-    `has_depth` is metric depth, `relative_depth` any other. `flip_classes` maps a class id to the id in
-    the mirrored image (256 entries, see `flip_table`); the plain crop is `crop_scale` times the sample's
-    box, `crop_source` says what that box is.
-    """
-
-    name: str
-    classes: tuple[TargetClass, ...]
-    flip_classes: UInt8[np.ndarray, " 256"]
-    has_points: bool
-    has_depth: bool
-    relative_depth: bool
-    crop_source: str
-    crop_scale: float
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Sample: ...
-
-
-class CachedSource:
-    """A source whose samples were read once and are kept in memory, reduced to what a crop needs.
-
-    Forked processes share that memory; a spawned one reads the samples it is asked for again.
-    `sha256` is that of all samples as they were read.
-    """
-
-    def __init__(self, source: Source, max_side: float, indices: Sequence[int] | None = None):
-        self.name, self.classes, self.flip_classes = source.name, source.classes, source.flip_classes
-        self.has_points, self.has_depth = source.has_points, source.has_depth
-        self.relative_depth = source.relative_depth
-        self.crop_source, self.crop_scale = source.crop_source, source.crop_scale
-        self.source, self.max_side = source, max_side
-        self.indices = list(range(len(source)) if indices is None else indices)
-        self.samples: list[Sample | None] = []
-        digest = hashlib.sha256()
-        for index in self.indices:
-            sample = source[index]
-            sample.add_to(digest)
-            self.samples.append(sample.reduced(max_side))
-        self.sha256 = digest.hexdigest()
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> Sample:
-        if self.samples[index] is None:
-            self.samples[index] = self.source[self.indices[index]].reduced(self.max_side)
-        return self.samples[index]
-
-    def __getstate__(self) -> dict:
-        return vars(self) | {"samples": [None] * len(self)}
 
 
 LANDMARK_BOX = "box of the annotated landmarks"  # `crop_source` of crops made from the 68 points

@@ -4,24 +4,10 @@ A class with no source is one that our labels do not know. Every class of ours h
 Sources: the data sets' own label maps.
 """
 
-from synthforge.conventions import CLASS_COLORS, CLASS_ID
-from synthforge.datasets.sample import TargetClass
-
-_OTHER = (60, 60, 60)
-
-
-def _table(*rows: tuple[str, ...]) -> tuple[TargetClass, ...]:
-    """Rows (name, our classes ...); a name that is one of ours needs no classes. Ids count up."""
-    table = []
-    for i, (name, *sources) in enumerate(rows):
-        owned = tuple(([name] if name in CLASS_ID else []) + sources)
-        color = tuple(int(v) for v in CLASS_COLORS[CLASS_ID[owned[0]]]) if owned else _OTHER
-        table.append(TargetClass(i, name, owned, color))
-    return tuple(table)
-
+from synthforge.conventions import ClassSchema
 
 # LaPa and HELEN* say "left" for the viewer's left: their 2 and 4 are the subject's right brow and eye.
-LAPA_CLASSES = _table(
+LAPA_CLASSES = ClassSchema.of(
     ("background", "neck", "headwear", "facewear", "earring", "clothing", "occluder", "eyeglasses"),
     ("skin", "left_ear", "right_ear", "facial_hair"),
     ("right_brow",),
@@ -57,16 +43,16 @@ CELEBAMASK_PARTS = {
     "neck": ("neck",),
     "cloth": ("clothing",),
 }
-CELEBAMASK_CLASSES = _table(("background", "facewear", "occluder"), *CELEBAMASK_PARTS.values())
+CELEBAMASK_CLASSES = ClassSchema.of(("background", "facewear", "occluder"), *CELEBAMASK_PARTS.values())
 
 # "Knowing the Distance" leaves three parts unpainted, so that what lies beneath them shows.
 DATAGEN16_PARTS = tuple(p for p in CELEBAMASK_PARTS if p not in ("ear_r", "neck_l", "cloth"))
-DATAGEN16_CLASSES = _table(
+DATAGEN16_CLASSES = ClassSchema.of(
     ("background", "facewear", "occluder", "clothing", "earring"),
     *(CELEBAMASK_PARTS[p] for p in DATAGEN16_PARTS),
 )
 
-FACESYNTHETICS_CLASSES = _table(
+FACESYNTHETICS_CLASSES = ClassSchema.of(
     ("background", "occluder", "earring"),
     ("skin",),
     ("nose",),

@@ -5,12 +5,11 @@ from typing import Literal
 
 import numpy as np
 
-from synthforge.conventions import CLASS_FLIP, CLASS_ID, CLASSES
+from synthforge.conventions import CLASS_ID, N_LANDMARKS, OURS
 from synthforge.datasets.annotators import as_annotated
-from synthforge.datasets.sample import CROP_SCALE, LANDMARK_BOX, Sample, TargetClass, points_box
+from synthforge.datasets.sample import CROP_SCALE, Sample, points_box
+from synthforge.datasets.source import SourceInfo
 from synthforge.provenance import dataset_sha256
-
-OUR_CLASSES = tuple(TargetClass(c.id, c.name, (c.name,), c.color) for c in CLASSES)
 
 
 class ShardSource:
@@ -26,12 +25,6 @@ class ShardSource:
             soft targets are made of.
     """
 
-    classes = OUR_CLASSES
-    flip_classes = CLASS_FLIP
-    has_points = has_depth = True
-    relative_depth = False
-    crop_source = LANDMARK_BOX
-
     def __init__(
         self,
         folder: Path,
@@ -43,7 +36,8 @@ class ShardSource:
         from synthforge.storage.reader import DatasetReader
 
         self.reader = DatasetReader(folder)
-        self.name, self.jaw, self.crop_scale, self.points = Path(folder).name, jaw, crop_scale, points
+        self.info = SourceInfo(Path(folder).name, OURS, N_LANDMARKS, "metric", crop_scale=crop_scale)
+        self.jaw, self.points = jaw, points
         self.keys = [
             "rgb",
             "segmentation",

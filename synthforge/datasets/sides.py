@@ -5,12 +5,11 @@ however the head is tilted. Data sets that name sides from the viewer's point of
 the two, have it the other way round.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Float
 
-from synthforge.datasets.sample import Sample, TargetClass
+from synthforge.conventions import ClassSchema
+from synthforge.datasets.sample import Sample
 
 Sides = dict[str, bool]  # what was looked at -> whether its sides are the subject's
 PAIRS = ("eye", "brow", "ear")
@@ -19,7 +18,7 @@ FRONTAL = (0.3, 0.7)  # of the way from one eye to the other, where the nose of 
 FEW_PIXELS = 8
 
 
-def observed_sides(sample: Sample, classes: Sequence[TargetClass]) -> Sides:
+def observed_sides(sample: Sample, classes: ClassSchema) -> Sides:
     """Whether right is right in landmarks ("landmarks") and in each pair of classes ("eye classes", ...).
 
     Empty where the face is not frontal or there is nothing to tell it from.
@@ -54,7 +53,7 @@ def _is_frontal(right: np.ndarray, left: np.ndarray, nose: np.ndarray) -> bool:
     return length > 0 and FRONTAL[0] < float((nose - right) @ across) / length < FRONTAL[1]
 
 
-def _class_sides(ids: np.ndarray, classes: Sequence[TargetClass]) -> Sides:
+def _class_sides(ids: np.ndarray, classes: ClassSchema) -> Sides:
     centres = {c.sources[0]: _centre(ids == c.id) for c in classes if len(c.sources) == 1}
     seen = {name: centre for name, centre in centres.items() if centre is not None}
     low = [seen[name] for name in BELOW if name in seen]

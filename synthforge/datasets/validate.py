@@ -103,13 +103,13 @@ def _record(sample: Sample, source: PhotoSource) -> Record:
         facts["depth"] = (float(z.min()), float(np.median(z)), float(z.max()))
     elif sample.depth is not None:
         facts["depth"] = (np.inf, np.inf, np.inf)
-    return Record(sample.name, ids, observed_sides(sample, source.classes), **facts)
+    return Record(sample.name, ids, observed_sides(sample, source.info.schema), **facts)
 
 
 def _astray(sample: Sample, source: PhotoSource) -> bool:
     """Whether the mean of an eye's landmarks lies off its mask's box, grown by half its size."""
     for side, group in (("right_eye", range(36, 42)), ("left_eye", range(42, 48))):
-        ids = [c.id for c in source.classes if c.sources == (side,)]
+        ids = [c.id for c in source.info.schema if c.sources == (side,)]
         if sample.target is None or not ids or not (sample.target == ids[0]).any():
             continue
         rows, columns = np.nonzero(sample.target == ids[0])
@@ -155,7 +155,7 @@ def _pairs(s: Survey) -> Iterator[Finding]:
 
 
 def _counts(s: Survey) -> Iterator[Finding]:
-    published = s.source.benchmark.published.get(s.source.split, ())
+    published = s.source.info.published.get(s.source.split, ())
     found = len(s.source) + len(s.source.unpaired)
     if published and found not in published:
         wanted = " or ".join(map(str, published))
@@ -195,7 +195,7 @@ def _depth(s: Survey) -> Iterator[Finding]:
         yield Finding("E109", "error", f"no pixel has a depth: {_few(empty)}")
     known = [r for r in read if np.isfinite(r.depth[1])]
     flat = [r for r in known if r.depth[0] == r.depth[2]]
-    far = [r for r in known if s.source.has_depth and not METRES[0] < r.depth[1] < METRES[1]]
+    far = [r for r in known if s.source.info.depth == "metric" and not METRES[0] < r.depth[1] < METRES[1]]
     for text, bad in (("depth is the same everywhere", flat), ("depth cannot be in metres", far)):
         if bad:
             names = _few([r.name for r in bad])
@@ -215,8 +215,8 @@ def _enough(s: Survey) -> Iterator[Finding]:
 
 
 def _licence(s: Survey) -> Iterator[Finding]:
-    if s.source.benchmark.licence:
-        yield Finding("E114", "notice", s.source.benchmark.licence)
+    if s.source.info.licence:
+        yield Finding("E114", "notice", s.source.info.licence)
 
 
 # code, what is checked, how. E101 is raised on opening; E113 is `model_findings`.
@@ -257,14 +257,13 @@ def duplicates(surveys: Sequence[Survey]) -> list[Finding]:
 
 def model_findings(card: dict, source: PhotoSource) -> list[Finding]:
     """E113: whether a stored model (the content of its `model.json`) has this data's labels, or ours."""
-    found = []
+    found, info = [], source.info
     names = tuple(c["name"] for c in card.get("classes", ()))
     points = card.get("model", {}).get("n_landmarks", N_LANDMARKS)
-    if source.has_points and points != N_LANDMARKS:
-        found.append(f"model has {points} landmarks, {source.name} {N_LANDMARKS}")
-    known = (CLASS_NAMES, tuple(c.name for c in source.classes))
-    if source.classes and names not in known:
-        found.append(f"model's classes ({_few(names)}) are neither ours nor those of {source.name}")
+    if info.points and points != info.points:
+        found.append(f"model has {points} landmarks, {info.name} {info.points}")
+    if info.schema and names not in (CLASS_NAMES, info.schema.names):
+        found.append(f"model's classes ({_few(names)}) are neither ours nor those of {info.name}")
     return [Finding("E113", "error", text) for text in found]
 
 
@@ -281,5 +280,5 @@ def require(source: PhotoSource, card: dict | None = None, samples: int = SAMPLE
             log.warning(finding.line)
     if errors := [f for f in found if f.level == "error"]:
         more = f"{len(errors) - 1} more: " if len(errors) > 1 else ""
-        raise DatasetError(errors[0].line, where=source.name, fix=f"{more}run synthforge dataset check")
+        raise DatasetError(errors[0].line, where=source.info.name, fix=f"{more}run synthforge dataset check")
     source.drop([i for i, _ in surveyed.broken])

@@ -15,7 +15,8 @@ from synthforge.datasets import geometry
 from synthforge.datasets.augment import AugmentConfig, random_matrix
 from synthforge.datasets.backgrounds import background, swap_background
 from synthforge.datasets.photometric import photometric
-from synthforge.datasets.sample import Sample, Source
+from synthforge.datasets.sample import Sample
+from synthforge.datasets.source import Source, runs_of
 from synthforge.datasets.workers import one_thread
 from synthforge.rng import sample_rng
 
@@ -59,16 +60,16 @@ class Views(Dataset):
     @property
     def runs(self) -> list[int]:
         """Numbers of samples that lie behind one another in a file."""
-        return list(getattr(self.source, "runs", [len(self.source)]))
+        return runs_of(self.source)
 
     def __getitem__(self, key: tuple[int, int] | int) -> dict[str, Tensor]:
         number, index = key if isinstance(key, tuple) else (key, key)
         sample = self.source[index]
         rng = sample_rng(self.seed, number, "view")
         if self.augment is None:
-            matrix = geometry.crop_matrix(sample.box, self.size, self.source.crop_scale)
+            matrix = geometry.crop_matrix(sample.box, self.size, self.source.info.crop_scale)
         else:
-            matrix = random_matrix(sample, self.size, self.augment, rng, self.source.crop_scale)
+            matrix = random_matrix(sample, self.size, self.augment, rng, self.source.info.crop_scale)
         replicate = self.augment is not None and rng.random() < 0.5
         rgb = geometry.warp_rgb(sample.rgb, matrix, self.size, replicate)
         if self.augment is not None:
@@ -108,13 +109,15 @@ class Views(Dataset):
         target = np.full((side, side), IGNORE, np.uint8)
         depth = np.full((side, side), np.inf, np.float32)
         if sample.target is not None:
-            target = geometry.warp_ids(sample.target, small, side, self.outside, self.source.flip_classes)
+            target = geometry.warp_ids(sample.target, small, side, self.outside, self.source.info.schema.flip)
         if sample.depth is not None:
             depth = geometry.warp_depth(sample.depth, small, side)
         maps = {"target": torch.from_numpy(target), "depth": torch.from_numpy(depth)}
         if sample.under is not None:
-            flip, n = self.source.flip_classes, len(self.source.classes)
-            coverage = geometry.warp_coverage(sample.under, sample.layers, n, small, side, flip)
+            schema = self.source.info.schema
+            coverage = geometry.warp_coverage(
+                sample.under, sample.layers, len(schema), small, side, schema.flip
+            )
             maps["coverage"] = torch.from_numpy(coverage)
         if sample.normals is not None:
             normals = geometry.warp_normals(sample.normals, small, side)

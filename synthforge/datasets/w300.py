@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Float
 
 from synthforge.conventions import N_LANDMARKS
-from synthforge.datasets.photos import Benchmark, PhotoSource, Split, complete, missing_tree
+from synthforge.datasets.photos import PhotoSource, Split, complete, missing_tree
 from synthforge.datasets.sample import CheckError, Sample, finite_points, points_box, read_rgb
+from synthforge.datasets.source import SourceInfo
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
@@ -31,11 +32,15 @@ def read_pts(path: Path) -> Float[np.ndarray, "68 2"]:
     return finite_points(points - 0.5, path)
 
 
-W300 = Benchmark(
+W300 = SourceInfo(
     "300w",
-    "afw/, helen/{trainset,testset}/, lfpw/{trainset,testset}/, ibug/ with NAME.jpg and NAME.pts",
-    {"train": (3148,), "test": (554, 135, 689, 600)},  # common, challenge, full; private (Sagonas et al.)
-    "the photographs of 300-W are for non-commercial research only",
+    points=N_LANDMARKS,
+    tree="afw/, helen/{trainset,testset}/, lfpw/{trainset,testset}/, ibug/ with NAME.jpg and NAME.pts",
+    published={
+        "train": (3148,),
+        "test": (554, 135, 689, 600),
+    },  # common, challenge, full; private (Sagonas et al.)
+    licence="the photographs of 300-W are for non-commercial research only",
 )
 TEST_FOLDERS = {"testset", "ibug", "01_indoor", "02_outdoor"}
 
@@ -52,8 +57,7 @@ class W300Source(PhotoSource):
         CheckError: no annotated image of that split (E101), points without an image (E102).
     """
 
-    benchmark = W300
-    has_points = True
+    info = W300
 
     def __init__(self, folders: Sequence[Path], split: Split = "all"):
         candidates: list[tuple[Path, Path, str]] = []

@@ -12,14 +12,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from synthforge.datasets.photos import Benchmark, PhotoSource, Split, complete, find_root, missing_tree
+from synthforge.conventions import N_LANDMARKS
+from synthforge.datasets.photos import PhotoSource, Split, complete, find_root, missing_tree
 from synthforge.datasets.sample import CheckError, Sample, finite_points, points_box, read_rgb
+from synthforge.datasets.source import SourceInfo
 
-WFLW = Benchmark(
+WFLW = SourceInfo(
     "wflw",
-    "WFLW_images/ and WFLW_annotations/list_98pt_rect_attr_train_test/list_98pt_rect_attr_{train,test}.txt",
-    {"train": (7500,), "test": (2500,)},  # Wu et al. 2018, section 4
-    "WFLW is for research only",
+    points=N_LANDMARKS,
+    tree="WFLW_images/ and, in any folder beside it, list_98pt_rect_attr_{train,test}.txt",
+    published={"train": (7500,), "test": (2500,)},  # Wu et al. 2018, section 4
+    licence="WFLW is for research only",
 )
 LIST = "list_98pt_rect_attr_{}.txt"
 
@@ -61,8 +64,7 @@ class WflwSource(PhotoSource):
         CheckError: E101, E102 or E107.
     """
 
-    benchmark = WFLW
-    has_points = True
+    info = WFLW
 
     def __init__(self, folders: Sequence[Path], split: Split = "all"):
         candidates: list[tuple[Path, np.ndarray, str]] = []

@@ -6,27 +6,21 @@ from pathlib import Path
 
 import numpy as np
 
+from synthforge.conventions import IGNORE
 from synthforge.datasets import geometry
-from synthforge.datasets.sample import Sample, Source
+from synthforge.datasets.sample import Sample
+from synthforge.datasets.source import Source, SourceInfo
 from synthforge.errors import DatasetError
 from synthforge.evaluation import segmentation_metrics as segmentation
 from synthforge.evaluation.curve import cumulative_curve
 from synthforge.evaluation.depth_metrics import ALIGNMENTS
 from synthforge.evaluation.landmark_metrics import NORMALISERS
-from synthforge.evaluation.panels import (
-    PREDICTED,
-    TRUE,
-    draw_classes,
-    draw_depth,
-    draw_points,
-    grid,
-    write_png,
-)
-from synthforge.evaluation.predictor import Predictor
 from synthforge.evaluation.protocols import under_protocol
 from synthforge.evaluation.summary import EvaluateConfig, ImageScore, figures, score_image
 from synthforge.evaluation.tables import as_json, write_tables
 from synthforge.models.store import StoredModel
+from synthforge.prediction.faces import FaceModel
+from synthforge.report import draw
 
 PANEL_SIDE = 256
 
@@ -54,30 +48,28 @@ def evaluate(
     """
     config = config or EvaluateConfig()
     if len(source) == 0:
-        raise DatasetError("holds no sample", where=source.name)
+        raise DatasetError("holds no sample", where=source.info.name)
     source = under_protocol(source, config.protocol)
-    relative = source.relative_depth
-    scale = model.crop_scale(source.crop_source, source.crop_scale)
-    predict = Predictor(model, scale, source.classes, source.has_depth or relative, flip)
-    alignments = _alignments(model, relative)
+    info = source.info
+    net = FaceModel(model, info, flip)
+    alignments = _alignments(model, info.depth == "relative")
     scores: list[ImageScore] = []
     for i in track(range(len(source))):
         sample = source[i]
-        labels = predict(sample)
-        scores.append(score_image(sample, labels, source, config.normaliser, alignments))
-    found = figures(scores, source, config)
+        scores.append(score_image(sample, net.label(sample), info, config.normaliser, alignments))
+    found = figures(scores, info, config)
     result = {
-        "protocol": _protocol(source, scale, scores, flip, config),
+        "protocol": _protocol(info, net.scale, scores, flip, config),
         **as_json(found),
-        **_absent(scores, source),
+        **_absent(scores, info),
     }
     rows = [s.row() for s in scores]
     write_tables(out, result, found, rows)
-    if source.has_points:
+    if info.points:
         errors = {n: np.array([r[f"nme_{n}"] for r in rows]) for n in ("51", "68")}
         (out / "ced.svg").write_text(cumulative_curve(errors, result["protocol"]["normaliser"]), "utf-8")
     if panels:
-        write_panels(out / "panels.png", source, predict, _choose(rows, panels))
+        write_panels(out / "panels.png", source, net, _choose(rows, panels))
     return result
 
 
@@ -90,32 +82,32 @@ def _alignments(model: StoredModel, relative_truth: bool) -> tuple[str, ...]:
 
 
 def _protocol(
-    source: Source, scale: float, scores: list[ImageScore], flip: bool, config: EvaluateConfig
+    info: SourceInfo, scale: float, scores: list[ImageScore], flip: bool, config: EvaluateConfig
 ) -> dict:
     missed = [s.name for s in scores if s.errors is not None and np.isinf(s.errors).any()]
     return {
         "name": config.protocol,
-        "data": source.name,
+        "data": info.name,
         "images": len(scores),
         "names_sha256": hashlib.sha256("\n".join(s.name for s in scores).encode()).hexdigest(),
-        "crop": f"{source.crop_source}, square, x{scale:g}",
-        "normaliser": NORMALISERS[config.normaliser][1] if source.has_points else None,
+        "crop": f"{info.crop_source}, square, x{scale:g}",
+        "normaliser": NORMALISERS[config.normaliser][1] if info.points else None,
         "points_missing_in": missed,
         "flip_averaging": flip,
         "resolution": ("original image" if config.protocol == "standard" else "the crop")
-        + (", inside the crop" if source.has_depth else ""),
+        + (", inside the crop" if info.depth == "metric" else ""),
         "resamples": config.resamples,
         "seed": config.seed,
     }
 
 
-def _absent(scores: list[ImageScore], source: Source) -> dict:
+def _absent(scores: list[ImageScore], info: SourceInfo) -> dict:
     """Classes that are nowhere (left out of means), and those predicted though never true (F1 is 0)."""
-    if not source.classes:
+    if not info.schema:
         return {}
     total = sum(s.matrix.astype(np.int64) for s in scores if s.matrix is not None)
     counts = segmentation.group_counts(total[None], [[i] for i in range(len(total))])[0]
-    names = [c.name for c in source.classes]
+    names = info.schema.names
     return {
         "absent_classes": [n for n, c in zip(names, counts, strict=True) if not c.any()],
         "never_true_classes": [n for n, c in zip(names, counts, strict=True) if c.any() and not c[1]],
@@ -133,28 +125,27 @@ def _choose(rows: list[dict], count: int) -> list[int]:
     return worst + [rest[i] for i in spread]
 
 
-def write_panels(path: Path, source: Source, predict: Predictor, chosen: list[int]) -> None:
+def write_panels(path: Path, source: Source, net: FaceModel, chosen: list[int]) -> None:
     """Crops with true (green) and predicted (red) points, true and predicted classes, depth."""
-    colors = np.array([c.color for c in source.classes] or [(0, 0, 0)], np.uint8)
-    tiles = [tile for i in chosen for tile in _tiles(source[i], predict, colors)]
+    tiles = [tile for i in chosen for tile in _tiles(source[i], net)]
     per_sample = len(tiles) // len(chosen)
-    write_png(path, grid(tiles, per_sample * max(1, 6 // per_sample)))
+    draw.write_png(path, draw.contact_sheet(tiles, per_sample * max(1, 6 // per_sample), gap=0))
 
 
-def _tiles(sample: Sample, predict: Predictor, colors: np.ndarray) -> list[np.ndarray]:
-    labels = predict(sample)
-    matrix = geometry.crop_matrix(sample.box, PANEL_SIDE, predict.crop_scale * 1.1)
+def _tiles(sample: Sample, net: FaceModel) -> list[np.ndarray]:
+    labels, colors = net.label(sample), net.info.schema.colors
+    matrix = geometry.crop_matrix(sample.box, PANEL_SIDE, net.scale * 1.1)
     rgb = geometry.warp_rgb(sample.rgb, matrix, PANEL_SIDE)
     shown = rgb
     if sample.points is not None:
-        shown = draw_points(shown, geometry.warp_points(sample.points, matrix), TRUE)
-    tiles = [draw_points(shown, geometry.warp_points(labels.points, matrix), PREDICTED)]
-    if labels.probability is not None and sample.target is not None:
-        for ids in (sample.target, labels.probability.argmax(0).astype(np.uint8)):
-            tiles.append(draw_classes(rgb, geometry.warp_ids(ids, matrix, PANEL_SIDE, 255), colors))
+        shown = draw.draw_points(shown, geometry.warp_points(sample.points, matrix), draw.TRUE)
+    tiles = [draw.draw_points(shown, geometry.warp_points(labels.points, matrix), draw.PREDICTED)]
+    if labels.ids is not None and sample.target is not None:
+        for ids in (sample.target, labels.ids):
+            tiles.append(draw.tinted(rgb, geometry.warp_ids(ids, matrix, PANEL_SIDE, IGNORE), colors))
     if labels.depth is not None and sample.depth is not None:
         for z in (sample.depth, labels.depth):
             mask = np.isfinite(sample.depth) & np.isfinite(labels.depth)
             moved = geometry.warp_depth(np.where(mask, z, np.inf), matrix, PANEL_SIDE)
-            tiles.append(draw_depth(moved, np.isfinite(moved), (PANEL_SIDE, PANEL_SIDE)))
+            tiles.append(draw.depth_rgb(moved))
     return tiles

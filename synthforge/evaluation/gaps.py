@@ -13,7 +13,8 @@ from jaxtyping import Float
 
 from synthforge.conventions import LANDMARK_FLIP, LANDMARK_GROUPS
 from synthforge.datasets import geometry
-from synthforge.datasets.sample import Sample, Source
+from synthforge.datasets.sample import Sample
+from synthforge.datasets.source import Source
 from synthforge.errors import DatasetError
 from synthforge.evaluation.landmark_metrics import POINT_SETS, point_errors
 

@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 
 from synthforge.datasets import geometry
-from synthforge.datasets.sample import Sample, Source, mask_box, points_box
+from synthforge.datasets.sample import Sample, mask_box, points_box
+from synthforge.datasets.source import Derived, Source
 from synthforge.errors import ConfigError
 
 ProtocolName = Literal["standard", "synthforge"]
@@ -26,7 +27,7 @@ def under_protocol(source: Source, protocol: str) -> Source:
     raise ConfigError(f"unknown protocol {protocol!r}", where="--protocol", fix="use: standard, synthforge")
 
 
-class SynthforgeCrops:
+class SynthforgeCrops(Derived):
     """A data set cut to 256x256 by its own annotation before anything is predicted or scored.
 
     So do the released loaders (synth-forge/synthforge-train, data/lapa_d.py and data/d300w.py): face
@@ -36,26 +37,15 @@ class SynthforgeCrops:
     documented: here the annotated eyes are made level and the source's crop scale is kept.
     """
 
-    crop_scale = 1.0
-
     def __init__(self, source: Source):
-        self.source, self.name = source, source.name
-        self.classes, self.flip_classes = source.classes, source.flip_classes
-        self.has_points, self.has_depth = source.has_points, source.has_depth
-        self.relative_depth = source.relative_depth
-        self.crop_source = (
-            f"box of the true mask at {SIDE}x{SIDE}"
-            if source.classes
-            else f"annotated landmarks, eyes level, {SIDE}x{SIDE}, x{source.crop_scale:g}"
-        )
+        scale = source.info.crop_scale
+        by_mask = f"box of the true mask at {SIDE}x{SIDE}"
+        by_points = f"annotated landmarks, eyes level, {SIDE}x{SIDE}, x{scale:g}"
+        super().__init__(source, crop_source=by_mask if source.info.schema else by_points, crop_scale=1.0)
 
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: int) -> Sample:
-        sample = self.source[index]
-        by_mask = bool(self.classes) and sample.target is not None
-        matrix = _mask_crop(sample) if by_mask else _level_crop(sample, self.source.crop_scale)
+    def change(self, sample: Sample, index: int) -> Sample:
+        by_mask = bool(self.info.schema) and sample.target is not None
+        matrix = _mask_crop(sample) if by_mask else _level_crop(sample, self.source.info.crop_scale)
         points, target, depth = sample.points, sample.target, sample.depth
         if points is not None:
             points = np.clip(geometry.warp_points(points, matrix), 0, SIDE)

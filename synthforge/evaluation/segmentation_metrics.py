@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
-from synthforge.conventions import IGNORE
-from synthforge.datasets.sample import TargetClass
+from synthforge.conventions import IGNORE, ClassSchema, SemanticClass
 
 Groups = Sequence[Sequence[int]]
 
@@ -55,17 +54,17 @@ class ClassSet:
     groups: tuple[tuple[str, ...], ...]
     source: str
 
-    def ids(self, classes: Sequence[TargetClass]) -> Groups | None:
+    def ids(self, classes: ClassSchema) -> Groups | None:
         """The groups as ids, or None where one of them is empty."""
         groups = [[c.id for c in classes if _is_any(c, group)] for group in self.groups]
         return groups if all(groups) else None
 
 
-def _is_any(target: TargetClass, names: tuple[str, ...]) -> bool:
+def _is_any(target: SemanticClass, names: tuple[str, ...]) -> bool:
     return target.name in names or (len(target.sources) == 1 and target.sources[0] in names)
 
 
-def class_sets(layout: str, classes: Sequence[TargetClass]) -> dict[str, Groups]:
+def class_sets(layout: str, classes: ClassSchema) -> dict[str, Groups]:
     """The sets that apply to a data set, by name."""
     found = {s.name: s.ids(classes) for s in CLASS_SETS if layout.partition("-")[0] in s.layouts}
     return {name: ids for name, ids in found.items() if ids is not None}

@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
-from synthforge.datasets.sample import Sample, Source
+from synthforge.datasets.sample import Sample
+from synthforge.datasets.source import SourceInfo
 from synthforge.errors import ConfigError
 from synthforge.evaluation import segmentation_metrics as segmentation
 from synthforge.evaluation.bootstrap import interval
 from synthforge.evaluation.depth_metrics import align_depth, depth_errors
 from synthforge.evaluation.landmark_metrics import NORMALISERS, POINT_SETS, auc_shares, point_errors
 from synthforge.evaluation.normals import normal_errors, normals_of_depth
-from synthforge.evaluation.predictor import Labels
 from synthforge.evaluation.protocols import ProtocolName
+from synthforge.prediction.faces import Face
 
 HEADLINE = ("51", "68")
 PCK = (0.05, 0.08, 0.10)
@@ -82,7 +83,7 @@ class Figure:
 
 
 def score_image(
-    sample: Sample, labels: Labels, source: Source, normaliser: str, alignments: Sequence[str]
+    sample: Sample, labels: Face, info: SourceInfo, normaliser: str, alignments: Sequence[str]
 ) -> ImageScore:
     """Compare the labels of one image with its annotation, in the image's own pixels.
 
@@ -93,11 +94,11 @@ def score_image(
     surface: dict[tuple[str, str], float] = {}
     if sample.points is not None:
         errors, length = point_errors(labels.points, sample.points, normaliser)
-    if sample.target is not None and labels.probability is not None:
+    if sample.target is not None and labels.ids is not None:
         target = sample.target
-        if source.has_depth and labels.depth is not None:
+        if info.depth == "metric" and labels.depth is not None:
             target = np.where(np.isfinite(labels.depth), target, np.uint8(255))
-        matrix = segmentation.confusion(target, labels.probability.argmax(0), len(source.classes))
+        matrix = segmentation.confusion(target, labels.ids, len(info.schema))
     if sample.depth is not None and labels.depth is not None:
         surface = _surface(sample, labels.depth, alignments)
     return ImageScore(sample.name, errors, length, matrix, surface)
@@ -121,13 +122,13 @@ def _surface(
     return out
 
 
-def figures(scores: Sequence[ImageScore], source: Source, config: EvaluateConfig) -> list[Figure]:
+def figures(scores: Sequence[ImageScore], info: SourceInfo, config: EvaluateConfig) -> list[Figure]:
     """All figures over the set, in the order of the tables."""
     found: list[Figure] = []
-    if source.has_points:
+    if info.points:
         found += _point_figures(np.stack([s.errors for s in scores if s.errors is not None]), config)
-    if source.classes:
-        found += _class_figures(np.stack([s.matrix for s in scores if s.matrix is not None]), source, config)
+    if info.schema:
+        found += _class_figures(np.stack([s.matrix for s in scores if s.matrix is not None]), info, config)
     if keys := list(dict.fromkeys(key for s in scores for key in s.surface)):
         table = np.array([[s.surface.get(key, np.nan) for key in keys] for s in scores])
         found += _means(keys, table, config)
@@ -156,9 +157,9 @@ def _point_figures(errors: Float[np.ndarray, "n p"], config: EvaluateConfig) -> 
 
 
 def _class_figures(
-    matrices: Int[np.ndarray, "n c c"], source: Source, config: EvaluateConfig
+    matrices: Int[np.ndarray, "n c c"], info: SourceInfo, config: EvaluateConfig
 ) -> list[Figure]:
-    names = [c.name for c in source.classes]
+    names = info.schema.names
     counts = segmentation.group_counts(matrices, [[i] for i in range(len(names))])  # n c 3
     per_image = segmentation.f1(counts)
     both = np.concatenate([counts.reshape(len(counts), -1), *_defined(per_image)], axis=1)
@@ -176,7 +177,7 @@ def _class_figures(
         (m, "") for m in ("f1_mean_foreground", "miou", "miou_foreground", "f1_per_image_mean_foreground")
     ]
     found = _figures(keys, both, statistic, config)
-    for name, groups in segmentation.class_sets(source.name, source.classes).items():
+    for name, groups in segmentation.class_sets(info.name, info.schema).items():
         of_set = segmentation.group_counts(matrices, groups)
 
         def averages(sums: Float[np.ndarray, "r k"]) -> Float[np.ndarray, "r m"]:

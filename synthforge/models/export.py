@@ -143,7 +143,7 @@ def model_card(stored: StoredModel, run: Path, licence: str, difference: float |
         "",
         f"- in: RGB, {config.input_size}x{config.input_size}, a square crop of one face as in training",
         "- `points`: 68 landmarks (iBUG order), fractions of the crop",
-        f"- `segmentation`: logits, {labels}x{labels}: " + ", ".join(stored.class_names),
+        f"- `segmentation`: logits, {labels}x{labels}: " + ", ".join(stored.schema.names),
         f"- `depth`: metres, {labels}x{labels}, {config.depth_target}",
         "",
         "## Trained on",

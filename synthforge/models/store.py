@@ -15,6 +15,7 @@ from torch import nn
 
 from synthforge import __version__
 from synthforge.config import from_dict, to_dict
+from synthforge.conventions import ClassSchema
 from synthforge.errors import AssetError
 from synthforge.models.label_nets import LabelConfig, LabelTuned
 from synthforge.models.multitask import ModelConfig, MultiTaskNet
@@ -28,8 +29,9 @@ class StoredModel:
     card: dict
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        return tuple(c["name"] for c in self.card["classes"])
+    def schema(self) -> ClassSchema:
+        """The classes it predicts."""
+        return ClassSchema.from_plain(self.card["classes"])
 
     @property
     def certainty(self) -> float:
@@ -37,21 +39,18 @@ class StoredModel:
         known = self.card["training"].get("certainty")
         return 0.965 if known is None else known
 
-    def crop_scale(self, crop_source: str, otherwise: float) -> float:
-        """Side of the crop over its box: that of training, if it had boxes of this kind."""
-        return trained_scale(self.card, crop_source, otherwise)
 
-
-def trained_scale(card: dict, crop_source: str, otherwise: float) -> float:
-    """Side of the crop over its box in the training of `card`'s model, if it had boxes of this kind."""
+def trained_scale(card: dict, crop_source: str, crop_scale: float) -> float:
+    """Side of the crop over its box: that of the training of `card`'s model if it had boxes of this kind,
+    else `crop_scale`."""
     framing = card.get("framing") or {}
-    return framing["crop_scale"] if framing.get("crop_source") == crop_source else otherwise
+    return framing["crop_scale"] if framing.get("crop_source") == crop_source else crop_scale
 
 
 def save_model(
     folder: Path,
     net: MultiTaskNet | LabelTuned,
-    classes: list[dict],
+    schema: ClassSchema,
     training: dict,
     framing: dict | None = None,
     half: bool = False,
@@ -59,6 +58,7 @@ def save_model(
     """Write `model.safetensors` and `model.json` into `folder` (each replaced atomically).
 
     Args:
+        schema: classes that the net predicts.
         framing: `crop_source` and `crop_scale` of the crops the net was trained on.
         half: store 16 bits per weight.
     """
@@ -70,7 +70,7 @@ def save_model(
         "synthforge_version": __version__,
         "model": to_dict(net.config),
         "label": to_dict(net.label_config) if label else None,
-        "classes": classes,
+        "classes": schema.to_plain(),
         "framing": framing,
         "training": training,
     }

@@ -7,11 +7,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
+from synthforge.conventions import LANDMARK_FLIP, N_LANDMARKS
 from synthforge.datasets import geometry
-from synthforge.datasets.sample import CROP_SCALE, LANDMARK_BOX, points_box
+from synthforge.datasets.sample import CROP_SCALE, Sample, points_box
+from synthforge.datasets.source import SourceInfo
+from synthforge.errors import DatasetError
 from synthforge.models.hourglass import certainty
-from synthforge.models.multitask import TASKS, Prediction, normalise
-from synthforge.models.store import StoredModel
+from synthforge.models.multitask import Prediction, normalise
+from synthforge.models.store import StoredModel, trained_scale
 from synthforge.prediction.boxes import Box, Detector, overlap
 from synthforge.prediction.sources import Picture
 
@@ -21,19 +24,19 @@ DOUBT = 3  # times as unsure as the network was on average of faces held out in 
 
 @dataclass(frozen=True)
 class Face:
-    """Labels of one face.
+    """Labels of one face, in pixels of its picture.
 
-    `points` are pixels of the picture, `score` their `certainty` (0 to 1); `ids` (classes of the model) and
-    `depth` (metres, NaN where the class is background) cover the part of the picture that the crop shows,
-    whose first pixel is `corner` (x, y). `box` is what the crop was made from.
+    `points` and their `certainty` as `score` (0 to 1); `ids` (the classes asked for, 0 beyond the crop) and
+    `depth` (metres, NaN beyond the crop) of a window of the picture whose first pixel is `corner` (x, y);
+    None where they were not asked for. `box` is what the crop was made from.
     """
 
     box: Box
     points: Float[np.ndarray, "p 2"]
     score: float
     corner: tuple[int, int]
-    ids: UInt8[np.ndarray, "h w"]
-    depth: Float[np.ndarray, "h w"]
+    ids: UInt8[np.ndarray, "h w"] | None = None
+    depth: Float[np.ndarray, "h w"] | None = None
 
     @property
     def window(self) -> tuple[slice, slice]:
@@ -52,23 +55,72 @@ def crop_window(box: Box, size: tuple[int, int], scale: float = CROP_SCALE) -> t
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-class FaceModel:
-    """Runs a stored model on faces, in crops of the size it was trained on (`scale` times the box)."""
+@dataclass(frozen=True)
+class _Look:
+    """What the network says about some crops, and the maps that cut them from their pictures."""
 
-    def __init__(self, model: StoredModel):
+    answer: Prediction
+    matrices: list[geometry.Affine]
+    mirror: bool
+
+    def points(self, i: int, size: int) -> Float[np.ndarray, "p 2"]:
+        """In pixels of the picture."""
+        points = self.answer.points[i].float().cpu().numpy().astype(float) * size
+        points = points[LANDMARK_FLIP] if self.mirror else points
+        return geometry.warp_points(points, geometry.invert(self.matrices[i]))
+
+    def back(self, i: int, stride: int, corner: tuple[int, int]) -> geometry.Affine:
+        """Map from the label maps to a window of the picture."""
+        back = geometry.invert(self.matrices[i]) @ np.diag([stride, stride, 1.0])
+        back[:, 2] -= corner
+        return back
+
+
+class FaceModel:
+    """Runs a stored model on boxed faces, in crops as large as those it was trained on.
+
+    Args:
+        model: from `load_model`.
+        info: what is wanted besides points, in which classes, and what the boxes are. Default: all that
+            the model predicts, from boxes of landmarks.
+        flip: average with the answer to the mirrored crop.
+    Raises:
+        DatasetError: the model's classes cannot be merged into those wanted.
+    """
+
+    def __init__(self, model: StoredModel, info: SourceInfo | None = None, flip: bool = False):
         self.net, self.size = model.net, model.net.config.input_size
         self.device = next(model.net.parameters()).device
-        self.scale = model.crop_scale(LANDMARK_BOX, CROP_SCALE)
+        self.info = info or SourceInfo("model", model.schema, N_LANDMARKS, model.net.config.depth_target)
         self.sure = 1 - DOUBT * (1 - model.certainty)  # from here on a candidate is a face
+        self.scale = trained_scale(model.card, **self.info.framing)
+        self.tasks = sorted({"points", *self.info.tasks})
+        self.mirrors = (False, True) if flip else (False,)
+        self.table = self.info.schema.merge(model.schema.names)
+        if self.table is None:
+            what = f"model predicts {', '.join(model.schema.names[:6])}, ..."
+            raise DatasetError(what, where="--model", fix="give one with our classes")
 
-    def __call__(self, rgb: Sequence[UInt8[np.ndarray, "_h _w 3"]], boxes: Sequence[Box]) -> list[Face]:
-        """The face in each box; box i lies in picture i (one picture may stand there many times)."""
+    def __call__(
+        self, rgb: Sequence[UInt8[np.ndarray, "_h _w 3"]], boxes: Sequence[Box], whole: bool = False
+    ) -> list[Face]:
+        """The face in each box; box i lies in picture i (one picture may stand there many times).
+
+        Args:
+            whole: labels of the whole picture, not only of the part that the crop shows.
+        """
         faces = []
         for part in _chunks(len(boxes)):
-            answer, matrices = self._look(rgb[part], boxes[part], TASKS)
-            row = zip(boxes[part], matrices, rgb[part], strict=True)
-            faces += [self._face(answer, i, box, m, image.shape[:2]) for i, (box, m, image) in enumerate(row)]
+            looks = [self._look(rgb[part], boxes[part], self.tasks, mirror) for mirror in self.mirrors]
+            for i, (image, box) in enumerate(zip(rgb[part], boxes[part], strict=True)):
+                size = image.shape[:2]
+                window = (0, 0, size[1], size[0]) if whole else crop_window(box, size, self.scale)
+                faces.append(self._face(looks, i, box, window))
         return faces
+
+    def label(self, sample: Sample) -> Face:
+        """The labels of an annotated photograph, for all of its pixels."""
+        return self([sample.rgb], [sample.box], whole=True)[0]
 
     def look_closer(
         self, rgb: Sequence[UInt8[np.ndarray, "_h _w 3"]], boxes: Sequence[Box]
@@ -82,34 +134,38 @@ class FaceModel:
         for part in _chunks(len(boxes)):
             images, tight = rgb[part], boxes[part]
             for _ in range(2):
-                answer, matrices = self._look(images, tight, ["points"])
-                points = [self._points(answer, i, m) for i, m in enumerate(matrices)]
-                tight = [_tighter(box, p) for box, p in zip(tight, points, strict=True)]
-            closer += zip(tight, certainty(answer.log_heatmaps[-1]).tolist(), strict=True)
+                look = self._look(images, tight, ["points"])
+                tight = [_tighter(box, look.points(i, self.size)) for i, box in enumerate(tight)]
+            closer += zip(tight, certainty(look.answer.log_heatmaps[-1]).tolist(), strict=True)
         return closer
 
     @torch.no_grad()
-    def _look(self, rgb, boxes, tasks: Sequence[str]) -> tuple[Prediction, list[geometry.Affine]]:
-        matrices = [geometry.crop_matrix(box, self.size, self.scale) for box in boxes]
+    def _look(self, rgb, boxes, tasks: Sequence[str], mirror: bool = False) -> _Look:
+        matrices = [geometry.crop_matrix(box, self.size, self.scale, mirror=mirror) for box in boxes]
         crops = [geometry.warp_rgb(image, m, self.size) for image, m in zip(rgb, matrices, strict=True)]
         batch = torch.from_numpy(np.stack(crops).transpose(0, 3, 1, 2)).to(self.device)
-        return self.net(normalise(batch), tasks), matrices
+        return _Look(self.net(normalise(batch), tasks), matrices, mirror)
 
-    def _points(self, answer: Prediction, i: int, matrix: geometry.Affine) -> np.ndarray:
-        fractions = answer.points[i].float().cpu().numpy().astype(float)
-        return geometry.warp_points(fractions * self.size, geometry.invert(matrix))
+    def _face(self, looks: list[_Look], i: int, box: Box, window: tuple[int, int, int, int]) -> Face:
+        x0, y0, x1, y1 = window
+        shape = y1 - y0, x1 - x0
+        backs = [look.back(i, self.net.label_stride, (x0, y0)) for look in looks]
+        score, ids, depth = np.nan, None, None
+        if (maps := looks[0].answer.log_heatmaps) is not None:
+            score = float(certainty(maps[-1][i : i + 1]))
+        if "segmentation" in self.tasks:
+            planes = [self._probability(look, i) for look in looks]
+            ids = most_probable(planes, backs, shape)
+        if "depth" in self.tasks:
+            maps = [look.answer.depth[i].float().cpu().numpy() for look in looks]
+            depth = _warped(maps, backs, shape, np.nan)
+        return Face(box, _mean([look.points(i, self.size) for look in looks]), score, (x0, y0), ids, depth)
 
-    def _face(self, answer: Prediction, i: int, box: Box, matrix: geometry.Affine, size) -> Face:
-        x0, y0, x1, y1 = crop_window(box, size, self.scale)
-        stride = self.net.label_stride
-        back = geometry.invert(matrix) @ np.diag([stride, stride, 1.0])
-        back[:, 2] -= x0, y0
-        p = answer.segmentation[i].float().softmax(0).cpu().numpy()
-        ids = most_probable(p, back, (y1 - y0, x1 - x0))
-        z = geometry.warp_image(answer.depth[i].float().cpu().numpy(), back, ids.shape, fill=np.nan)
-        depth = np.where(ids > 0, z, np.float32(np.nan))
-        score = float(certainty(answer.log_heatmaps[-1][i : i + 1]))
-        return Face(box, self._points(answer, i, matrix), score, (x0, y0), ids, depth)
+    def _probability(self, look: _Look, i: int) -> Float[np.ndarray, "c y x"]:
+        """Of each class wanted, sides as in the picture."""
+        p = look.answer.segmentation[i].float().softmax(0).cpu().numpy()
+        p = np.einsum("chw,ct->thw", p, self.table)
+        return p[self.info.schema.flip[: len(p)]] if look.mirror else p
 
 
 def _chunks(n: int) -> list[slice]:
@@ -144,18 +200,31 @@ def distinct(boxes: Sequence[Box]) -> list[Box]:
 
 
 def most_probable(
-    probability: Float[np.ndarray, "c y x"], matrix: geometry.Affine, size: tuple[int, int]
+    probabilities: Sequence[Float[np.ndarray, "c y x"]],
+    matrices: Sequence[geometry.Affine],
+    size: tuple[int, int],
 ) -> UInt8[np.ndarray, "h w"]:
-    """Class of the highest probability after warping, background (0) beyond the border.
+    """Class of the highest probability, averaged over the maps after warping; 0 beyond their border.
 
-    One plane at a time: a photograph's worth of all planes would not fit small machines.
+    One class at a time: all of them together, as large as a photograph, would not fit small machines.
     """
     best, ids = np.full(size, -1.0, np.float32), np.zeros(size, np.uint8)
-    for c, plane in enumerate(probability):
-        p = geometry.warp_image(plane, matrix, size, fill=float(c == 0))
+    for c in range(len(probabilities[0])):
+        p = _warped([planes[c] for planes in probabilities], matrices, size, float(c == 0))
         better = p > best
         ids[better], best[better] = c, p[better]
     return ids
+
+
+def _warped(
+    planes: Sequence[np.ndarray], matrices: Sequence[geometry.Affine], size: tuple[int, int], fill: float
+) -> np.ndarray:
+    pairs = zip(planes, matrices, strict=True)
+    return _mean([geometry.warp_image(plane, matrix, size, fill=fill) for plane, matrix in pairs])
+
+
+def _mean(parts: list[np.ndarray]) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.mean(parts, axis=0)
 
 
 def _tighter(box: Box, points: np.ndarray) -> Box:

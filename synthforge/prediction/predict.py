@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from synthforge.errors import DatasetError
 from synthforge.models.label_nets import state_sha256
 from synthforge.models.store import StoredModel
@@ -68,10 +66,9 @@ def predict(
     inputs = find_inputs(paths, out)
     if not inputs:
         raise DatasetError("no image or video there", where=", ".join(map(str, paths)))
-    colors = np.array([c["color"] for c in model.card["classes"]], np.uint8)
     target = model.net.config.depth_target
     net, summary = FaceModel(model), Summary()
-    with Outputs(out, colors, target, overlay, npy) as outputs:
+    with Outputs(out, model.schema.colors, target, overlay, npy) as outputs:
         row = iter(track(pictures(inputs, summary.unreadable), count_pictures(inputs)))
         for group in _groups(row, batch):
             _run_group(group, find, net, outputs, summary)
@@ -134,5 +131,5 @@ def describe(model: StoredModel) -> dict:
     return {
         "kind": model.card["kind"],
         "sha256": state_sha256(model.net),
-        "classes": [c["name"] for c in model.card["classes"]],
+        "classes": list(model.schema.names),
     }

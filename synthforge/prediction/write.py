@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from synthforge.errors import DatasetError
-from synthforge.evaluation.panels import PREDICTED, draw_points, write_png
 from synthforge.prediction.faces import Face
 from synthforge.prediction.sources import Picture
+from synthforge.report.draw import PREDICTED, draw_points, tinted, write_png
 
 DEPTH_SCALE = 1e-4  # metres per step of the 16-bit PNG, as in the data sets
 DEPTH_ZERO = {"metric": 0, "relative": 32768}  # the step that means 0 m
@@ -135,9 +135,7 @@ def draw(
     colors: UInt8[np.ndarray, "c 3"],
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Class colours, boxes and landmarks over the picture; the background stays as it is."""
-    known = ids > 0
-    out = rgb.copy()
-    out[known] = (rgb[known].astype(np.uint16) + colors[ids[known]]) // 2
+    out = tinted(rgb, ids, colors)
     thick = max(1, round(max(rgb.shape[:2]) / 600))
     for face in faces:
         x0, y0, x1, y1 = (round(v - 0.5) for v in face.box)

@@ -1,4 +1,4 @@
-"""Labels as pictures: every function takes stored arrays and returns uint8 h w 3 (or 4), sRGB."""
+"""Labels as pictures: every function takes labels and returns uint8 h w 3 (or 4), sRGB."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,27 +7,52 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
-from synthforge.conventions import CLASS_COLORS, IGNORE, N_LANDMARKS
+from synthforge.conventions import CLASS_COLORS, N_LANDMARKS
+from synthforge.errors import DatasetError
 
 # Visibility 0 outside, 1 occluded, 2 visible; from the Okabe-Ito palette, safe for colour blindness.
 VISIBILITY_COLORS = ((204, 121, 167), (230, 159, 0), (86, 220, 255))
 CONTOUR_COLOR = (240, 228, 66)
 DENSE_COLOR = (255, 255, 255, 150)
+TRUE, PREDICTED = (60, 255, 60), (255, 60, 60)  # points of an annotation, of a network
 LANDMARK_CHAINS = (
     *(list(range(a, b)) for a, b in [(0, 17), (17, 22), (22, 27), (27, 31), (31, 36)]),
     *([*range(a, b), a] for a, b in [(36, 42), (42, 48), (48, 60), (60, 68)]),
 )
 
 
-def segmentation_rgb(classes: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Class colours of the table; ignored pixels white."""
+def segmentation_rgb(
+    classes: UInt8[np.ndarray, "h w"], colors: UInt8[np.ndarray, "c 3"] = CLASS_COLORS
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The colour of each class; what is no class (255 and the like) is white."""
     table = np.full((256, 3), 255, np.uint8)
-    table[: len(CLASS_COLORS)] = CLASS_COLORS
-    return table[np.where(classes < len(CLASS_COLORS), classes, IGNORE)]
+    table[: len(colors)] = colors
+    return table[classes]
+
+
+def tinted(
+    rgb: UInt8[np.ndarray, "h w 3"],
+    classes: UInt8[np.ndarray, "h w"],
+    colors: UInt8[np.ndarray, "c 3"] = CLASS_COLORS,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Half picture, half class colour; the background (class 0) stays as it is."""
+    known, out = classes > 0, rgb.copy()
+    out[known] = (rgb[known].astype(np.uint16) + segmentation_rgb(classes, colors)[known]) // 2
+    return out
+
+
+def draw_points(
+    rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "p 2"], color: tuple[int, int, int]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Dots at continuous pixels, sized for the picture; points that are not finite are left out."""
+    out = np.ascontiguousarray(rgb.copy())
+    for point in points[np.isfinite(points).all(1)]:
+        _dot(out, point, max(1, round(max(rgb.shape[:2]) / 160)), color)
+    return out
 
 
 def depth_rgb(depth: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Near bright, far dark, stretched to the depths present; background black."""
+    """Near bright, far dark, stretched to the depths present; black where there is none (inf or NaN)."""
     finite = np.isfinite(depth)
     if not finite.any():
         return np.zeros((*depth.shape, 3), np.uint8)
@@ -109,10 +134,10 @@ def strip(sample: Mapping[str, np.ndarray], size: int) -> UInt8[np.ndarray, "siz
     """Image, segmentation over it, landmarks, depth, and normals where they are, side by side."""
     rgb = resized(sample["rgb"], size)
     classes = resized(sample["segmentation"], size, smooth=False)
-    coloured = np.where(classes[..., None] > 0, 0.45 * rgb + 0.55 * segmentation_rgb(classes), 0.35 * rgb)
+    dark = np.where(classes[..., None] > 0, rgb, 0.35 * rgb).astype(np.uint8)
     tiles = [
         rgb,
-        coloured.astype(np.uint8),
+        tinted(dark, classes),
         over(landmarks_rgba(sample, size), (rgb * 0.75).astype(np.uint8)),
         resized(depth_rgb(sample["depth"]), size, smooth=False),
     ]
@@ -122,7 +147,7 @@ def strip(sample: Mapping[str, np.ndarray], size: int) -> UInt8[np.ndarray, "siz
 
 
 def contact_sheet(rows: Sequence[np.ndarray], columns: int, gap: int = 6) -> UInt8[np.ndarray, "h w 3"]:
-    """Equal strips in a grid with dark gaps."""
+    """Tiles of one size, row by row, with dark gaps."""
     height, width = rows[0].shape[:2]
     n_down = -(-len(rows) // columns)
     sheet = np.full((n_down * (height + gap) + gap, columns * (width + gap) + gap, 3), 24, np.uint8)
@@ -132,11 +157,16 @@ def contact_sheet(rows: Sequence[np.ndarray], columns: int, gap: int = 6) -> UIn
     return sheet
 
 
-def write_png(path: str, rgb: UInt8[np.ndarray, "h w 3"]) -> bool:
-    """Whether the picture could be written; PNG whatever the name ends in."""
+def write_png(path: Path, rgb: UInt8[np.ndarray, "h w 3"]) -> None:
+    """PNG whatever the name ends in; folders are made.
+
+    Raises:
+        DatasetError: the file cannot be written.
+    """
     encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1]
     try:
-        Path(path).write_bytes(encoded.tobytes())
-    except OSError:
-        return False
-    return True
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded.tobytes())
+    except OSError as error:
+        what = f"cannot be written ({error.strerror})"
+        raise DatasetError(what, where=str(path), fix="give another --out") from error

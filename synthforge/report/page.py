@@ -37,19 +37,17 @@ def write_report(folder: Path, out: Path, n_shown: int = 48) -> list[Path]:
     if not len(reader):
         raise DatasetError("holds no samples", where=str(folder), fix="run synthforge generate to finish it")
     keys = [*_KEYS, *(k for k in ("normals",) if k in reader.keys)]
-    fix = "give another --out"
     sheet_path = out.with_name("contact_sheet.png")
     samples = [reader.read(i, keys) for i in _spread(len(reader), n_shown)]
     strips = [draw.strip(reader.read(i, keys), SHEET_TILE) for i in _spread(len(reader), SHEET_SAMPLES)]
     sheet = draw.contact_sheet(strips, SHEET_COLUMNS)
     page = _page(reader, samples)
+    draw.write_png(sheet_path, sheet)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise DatasetError(f"cannot be written ({error.strerror})", where=str(out), fix=fix) from error
-    if not draw.write_png(str(sheet_path), sheet):
-        raise DatasetError("cannot be written", where=str(sheet_path), fix=fix)
+        what = f"cannot be written ({error.strerror})"
+        raise DatasetError(what, where=str(out), fix="give another --out") from error
     return [out, sheet_path]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from synthforge.config import config_path, load_config
 from synthforge.datasets.check import open_checked
 from synthforge.datasets.open import open_source
-from synthforge.datasets.sample import Source
+from synthforge.datasets.source import Source
 from synthforge.errors import ConfigError
 from synthforge.evaluation.evaluate import evaluate
 from synthforge.evaluation.summary import EvaluateConfig

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from synthforge.datasets.augment import augmentation
-from synthforge.datasets.sample import Source
+from synthforge.datasets.source import Source
 from synthforge.datasets.views import Views
 from synthforge.models.label_nets import LabelTuned, PointTranslator
 from synthforge.models.multitask import normalise

@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader
 
 from synthforge import strict_yaml
 from synthforge.config import to_dict
-from synthforge.conventions import CLASS_ID, IGNORE
+from synthforge.conventions import CLASS_ID, IGNORE, OURS
 from synthforge.datasets.augment import AugmentConfig, augmentation
 from synthforge.datasets.mixed import MixSampler, RelabelledSource
-from synthforge.datasets.photos import PhotoSource
-from synthforge.datasets.sample import CROP_SCALE, LANDMARK_BOX, CachedSource, Source
-from synthforge.datasets.shards import OUR_CLASSES, ShardSource
+from synthforge.datasets.sample import CROP_SCALE, LANDMARK_BOX
+from synthforge.datasets.shards import ShardSource
+from synthforge.datasets.source import CachedSource, Source
 from synthforge.datasets.views import JoinedViews, Views
 from synthforge.errors import ConfigError, DatasetError
 from synthforge.models import losses
@@ -38,7 +38,6 @@ from synthforge.training.fit import (
     resume_step,
     run_loader,
 )
-from synthforge.training.multitask import framing_of
 from synthforge.training.subset import choose
 
 Method = Literal["lf", "adapter", "finetune", "scratch", "mix", "lastlayer"]
@@ -74,10 +73,8 @@ class LabelModule(TaskModule):
     """Losses of stage II: those of stage I, on what the photographs have labels for."""
 
     def __init__(self, net: LabelTuned, config: LabelTrainConfig, source: Source):
-        depth = source.has_depth or source.relative_depth
-        has = {"points": source.has_points, "segmentation": bool(source.classes), "depth": depth}
-        super().__init__(net, config.fit, [task for task, there in has.items() if there])
-        self.config, self.relative = config, source.relative_depth
+        super().__init__(net, config.fit, source.info.tasks)
+        self.config, self.relative = config, source.info.depth == "relative"
 
     def part_losses(self, part: dict[str, Tensor]) -> dict[str, Tensor]:
         if self.net.domain is not None:
@@ -127,20 +124,21 @@ def build(
     Raises:
         ConfigError: options that exclude each other.
     """
-    if method == "adapter" and not source.has_points:
-        raise ConfigError("'adapter' moves points", where="--method", fix=f"{source.name} has none: use lf")
+    info = source.info
+    if method == "adapter" and not info.points:
+        raise ConfigError("'adapter' moves points", where="--method", fix=f"{info.name} has none: use lf")
     own_norm = bn in ("dsbn", "dson")
     if own_norm and method in ("adapter", "scratch"):
         why = {"adapter": "trains nothing by descent", "scratch": "sees one domain alone"}[method]
         raise ConfigError(f"got {bn!r}", where="--bn", fix=f"{method} {why}: use frozen or adapt")
     points = "none"
-    if source.has_points and method in ("lf", "adapter"):
+    if info.points and method in ("lf", "adapter"):
         points = "affine" if method == "adapter" else ("mlp" if label_net == "mlp" else "maps")
-    table = tuple(tuple(CLASS_ID[s] for s in c.sources if s in CLASS_ID) for c in source.classes)
+    table = tuple(tuple(CLASS_ID[s] for s in c.sources if s in CLASS_ID) for c in info.schema)
     config = LabelConfig(
         points=points,
         classes=() if method == "adapter" else table,
-        depth=method == "lf" and (source.has_depth or source.relative_depth),
+        depth=method == "lf" and info.depth is not None,
         net="linear" if method == "lastlayer" else label_net,
         features=features and method != "lastlayer",
         trained=TRAINED.get(method, "all"),
@@ -184,10 +182,9 @@ def label_finetune(
     shards = _shards(method, backbone, synthetic)
     net, began = _prepare(backbone, source, method, features, bn, label_net, config), time.monotonic()
     chosen = choose(source, n_real, config.subset_seed, subset, exclude)
-    photographs = CachedSource(source, 1.6 * net.config.input_size, chosen)
     card = None if backbone is None else read_card(backbone)
-    if card:  # crops as large as those it knows
-        photographs.crop_scale = trained_scale(card, source.crop_source, source.crop_scale)
+    scale = trained_scale(card or {}, **source.info.framing)  # crops as large as those it knows
+    photographs = CachedSource(source, 1.6 * net.config.input_size, chosen, crop_scale=scale)
     before = state_sha256(net.backbone)
     L.seed_everything(config.fit.seed, workers=True, verbose=False)
     _begin(out, config, photographs)
@@ -213,12 +210,12 @@ def label_finetune(
         "features": features if method == "lf" else None,
         "label_net": label_net if method != "adapter" else None,
         "bn": bn,
-        "target": source.name,
+        "target": source.info.name,
         "photographs": len(photographs),
         "subset": subset,
         "subset_seed": config.subset_seed,
         "data_sha256": photographs.sha256,
-        "data_licence": source.benchmark.licence if isinstance(source, PhotoSource) else "",
+        "data_licence": source.info.licence,
         "steps": steps,
         "minutes": round((time.monotonic() - began) / 60, 2),
         "ridge_penalty": penalties and penalties[0],
@@ -233,7 +230,8 @@ def label_finetune(
     if first_process():
         if net.domain is not None:
             net.domain.real = None
-        save_model(out, net, _class_list(source, net), report, framing_of(photographs))
+        schema = OURS if net.segmentation is None else source.info.schema
+        save_model(out, net, schema, report, photographs.info.framing)
         (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return report
 
@@ -284,7 +282,8 @@ def _loader(config: LabelTrainConfig, net: LabelTuned, photographs: Source, shar
     real = Views(photographs, size, stride, config.augment, run.seed, real=True)
     if not shards:
         return lambda *share: run_loader(real, run, first, share)
-    scale = photographs.crop_scale if photographs.crop_source == LANDMARK_BOX else CROP_SCALE
+    info = photographs.info
+    scale = info.crop_scale if info.crop_source == LANDMARK_BOX else CROP_SCALE
     made = [
         Views(RelabelledSource(shard, photographs), size, stride, config.augment, run.seed, real=False)
         for shard in (ShardSource(p, crop_scale=scale, points="300w") for p in shards)
@@ -313,8 +312,3 @@ def _adapt(net: LabelTuned, photographs: Source, config: LabelTrainConfig) -> No
             yield normalise(rgb.to(device))
 
     adapt_statistics(net.backbone, batches())
-
-
-def _class_list(source: Source, net: LabelTuned) -> list[dict]:
-    classes = OUR_CLASSES if net.segmentation is None else source.classes
-    return [{"id": c.id, "name": c.name, "color": list(c.color)} for c in classes]

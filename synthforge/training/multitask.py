@@ -14,21 +14,22 @@ from torch.utils.data import DataLoader
 
 from synthforge import strict_yaml
 from synthforge.config import to_dict
-from synthforge.conventions import CLASS_COLORS, IGNORE
+from synthforge.conventions import IGNORE
 from synthforge.datasets.augment import AugmentConfig
 from synthforge.datasets.detected import DetectedSource
-from synthforge.datasets.sample import CROP_SCALE, CachedSource, Source
+from synthforge.datasets.sample import CROP_SCALE
 from synthforge.datasets.shards import ShardSource
+from synthforge.datasets.source import CachedSource, Derived, Source
 from synthforge.datasets.views import JoinedViews, Views
 from synthforge.detector import LandmarkDetector
 from synthforge.errors import ConfigError, DatasetError
-from synthforge.evaluation.panels import batch_panel, write_png
 from synthforge.licences import of_training
 from synthforge.models import losses
 from synthforge.models.hourglass import certainty
 from synthforge.models.losses import LossConfig
 from synthforge.models.multitask import ModelConfig, MultiTaskNet, Prediction, normalise
 from synthforge.models.store import save_model
+from synthforge.report import draw
 from synthforge.training.fit import (
     Batches,
     FitConfig,
@@ -180,7 +181,9 @@ class MultiTaskModule(TaskModule):
 
 
 class PanelWriter(L.Callback):
-    """Writes predictions on the first held-out samples at each check."""
+    """Writes predictions on the first held-out samples at each check, and the true labels beside them."""
+
+    SIDE = 192  # of a tile, pixels
 
     def __init__(self, batch: dict[str, Tensor], folder: Path):
         self.batch, self.folder = {k: v[:8] for k, v in batch.items()}, folder
@@ -189,19 +192,22 @@ class PanelWriter(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, module: TaskModule) -> None:
         if not trainer.is_global_zero:
             return
-        batch = {k: v.to(module.device) for k, v in self.batch.items()}
         module.eval()
-        p = module.predict_batch(batch)
-        truth = (self.batch["points"].numpy(), self.batch["target"].numpy(), self.batch["depth"].numpy())
-        panel = batch_panel(
-            self.batch["rgb"].numpy(),
-            p.points.float().cpu().numpy(),
-            p.segmentation.argmax(1).cpu().numpy(),
-            p.depth.float().cpu().numpy(),
-            CLASS_COLORS,
-            truth,
-        )
-        write_png(self.folder / f"step_{trainer.global_step:06d}.png", panel)
+        p = module.predict_batch({k: v.to(module.device) for k, v in self.batch.items()})
+        answer = p.points.float().cpu(), p.segmentation.argmax(1).byte().cpu(), p.depth.float().cpu()
+        truth = self.batch["points"], self.batch["target"], self.batch["depth"]
+        tiles = []
+        for i, rgb in enumerate(self.batch["rgb"]):
+            for labels, color in ((answer, draw.PREDICTED), (truth, draw.TRUE)):
+                tiles += self._tiles(rgb, *(label[i].numpy() for label in labels), color)
+        sheet = draw.contact_sheet(tiles, 6, gap=0)
+        draw.write_png(self.folder / f"step_{trainer.global_step:06d}.png", sheet)
+
+    def _tiles(self, rgb: Tensor, points, ids, depth, color: tuple[int, int, int]) -> list:
+        picture = draw.resized(rgb.permute(1, 2, 0).contiguous().numpy(), self.SIDE)
+        classes = draw.tinted(picture, draw.resized(ids, self.SIDE, smooth=False))
+        shown = draw.depth_rgb(draw.resized(np.where(ids != 0, depth, np.inf), self.SIDE, smooth=False))
+        return [draw.draw_points(picture, points * self.SIDE, color), classes, shown]
 
 
 def open_shards(
@@ -238,28 +244,7 @@ def _part(source: Source, indices: range, config: TrainConfig) -> Source:
         size = sum(a.nbytes for a in kept if a is not None)
         if size * len(indices) <= config.cache_mb * 2**20:
             return CachedSource(source, side, indices)
-    return _Slice(source, indices)
-
-
-class _Slice:
-    """Some samples of a source, read when they are asked for."""
-
-    def __init__(self, source: Source, indices: range):
-        self.source, self.indices = source, indices
-        for name in Source.__annotations__:
-            setattr(self, name, getattr(source, name))
-
-    @property
-    def runs(self) -> list[int]:
-        """Of each shard, what lies within the slice."""
-        ends = np.cumsum([0, *getattr(self.source, "runs", [len(self.source)])])
-        return [int(n) for n in np.diff(np.clip(ends, self.indices.start, self.indices.stop)) if n]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int):
-        return self.source[self.indices[index]]
+    return Derived(source, indices)
 
 
 def train(
@@ -307,13 +292,7 @@ def train(
         "certainty": metrics.get("check/certainty"),
     }
     if first_process():
-        source = sources[0][0]
-        classes = [{"id": c.id, "name": c.name, "color": list(c.color)} for c in source.classes]
-        save_model(out, module.net, classes, report, framing_of(source), config.half)
+        info = sources[0][0].info
+        save_model(out, module.net, info.schema, report, info.framing, config.half)
         (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return report
-
-
-def framing_of(source: Source) -> dict:
-    """How the crops that a model is trained on lie in their images."""
-    return {"crop_source": source.crop_source, "crop_scale": source.crop_scale}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from synthforge.datasets.sample import Source
+from synthforge.datasets.source import Source
 from synthforge.errors import ConfigError
 from synthforge.rng import sample_rng
 
@@ -50,7 +50,7 @@ def _checked(wanted: int | None, available: int) -> int:
 
 def _without_variety(source: Source, pool: list[int]) -> list[int] | None:
     """Samples that show no accessory; None where the data has no class for one."""
-    odd = [c.id for c in source.classes if c.sources and set(c.sources) <= VARIETY]
+    odd = [c.id for c in source.info.schema if c.sources and set(c.sources) <= VARIETY]
     if not odd:
         return None
     return [i for i in pool if not np.isin(source[i].target, odd).any()]
@@ -58,8 +58,8 @@ def _without_variety(source: Source, pool: list[int]) -> list[int] | None:
 
 def _nearest_to_median(source: Source, pool: list[int]) -> list[int]:
     """Samples by the distance of their landmarks, centred and scaled, from the median of all."""
-    if not source.has_points:
-        fix = f"{source.name} has neither classes of accessories nor landmarks"
+    if not source.info.points:
+        fix = f"{source.info.name} has neither classes of accessories nor landmarks"
         raise ConfigError("min-variance cannot be told", where="--subset", fix=fix)
     points = np.stack([source[i].points for i in pool])
     points = points - points.mean(1, keepdims=True)

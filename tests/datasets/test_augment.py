@@ -13,6 +13,7 @@ from synthforge.datasets.augment import AUGMENTATIONS, AugmentConfig, random_mat
 from synthforge.datasets.backgrounds import background, made_up, swap_background
 from synthforge.datasets.photometric import _ORDER, PhotometricConfig, photometric
 from synthforge.datasets.sample import Sample
+from synthforge.datasets.source import SourceInfo
 from synthforge.datasets.views import Views
 from synthforge.errors import ConfigError
 from synthforge.training.multitask import TrainConfig
@@ -105,9 +106,7 @@ def test_celeba_crops_are_upright_and_hold_the_face():
 class Painted:
     """Point i lies on a pixel block of colour, class and depth i; odd points are occluded."""
 
-    name, classes, has_points, has_depth, relative_depth = "painted", (), True, True, False
-    flip_classes = np.arange(256, dtype=np.uint8)
-    crop_source, crop_scale = "box", 1.0
+    info = SourceInfo("painted", points=68, depth="metric", crop_source="box", crop_scale=1.0)
 
     def __len__(self):
         return 1

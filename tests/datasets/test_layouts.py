@@ -6,7 +6,7 @@ import pytest
 from synthforge.conventions import CLASS_ID, LANDMARK_FLIP
 from synthforge.datasets import schemas
 from synthforge.datasets.open import LAYOUTS, open_source
-from synthforge.datasets.sample import Source, flip_table
+from synthforge.datasets.source import Source
 from synthforge.errors import ConfigError, DatasetError
 from tests.datasets import made_up
 
@@ -39,11 +39,11 @@ def test_the_drawn_face_comes_back(layout, tmp_path):
     assert isinstance(source, Source) and len(source) >= 3
     sample = source[1]
     assert sample.rgb.shape == (made_up.SIZE, made_up.SIZE, 3)
-    assert source.has_points == (sample.points is not None)
-    if source.has_points:
+    assert bool(source.info.points) == (sample.points is not None)
+    if source.info.points:
         np.testing.assert_allclose(sample.points, made_up.points68(), atol=1e-4)
     masks = made_up.face()
-    for c in source.classes[1:]:
+    for c in source.info.schema.rows[1:]:
         drawn = [masks[s] for s in c.sources if s in masks]
         expected = np.any(drawn, axis=0) if drawn else np.zeros((made_up.SIZE,) * 2, bool)
         expected &= sample.target != 255
@@ -62,7 +62,7 @@ def test_flip_pairs_are_the_published_ones():
     # exchanges (4,5)(6,7)(8,9) in FaceSynthetics too.
     expected = [{2: 3, 4: 5}, {4: 5, 6: 7, 8: 9}, {4: 5, 6: 7, 8: 9}, {3: 4, 5: 6, 7: 8}]
     for table, pairs in zip(TABLES, expected, strict=True):
-        flip = flip_table(table)
+        flip = table.flip
         assert {i: int(j) for i, j in enumerate(flip) if i < j} == pairs
         np.testing.assert_array_equal(flip[flip], np.arange(256))
 
@@ -134,7 +134,7 @@ def test_ignore_stays_unknown(tmp_path):
 def test_lapa_d_depth_grows_with_distance(tmp_path, bright_is_near):
     source = open_source("lapa-d", [made_up.make_lapa_d(tmp_path, bright_is_near)], "train")
     sample = source[0]
-    assert source.relative_depth and not source.has_depth and source.bright_is_near == bright_is_near
+    assert source.info.depth == "relative" and source.bright_is_near == bright_is_near
     assert sample.depth[70, 64] < sample.depth[70, 40] < sample.depth[110, 30]
     assert np.isinf(sample.depth[sample.target == 0]).all()
 

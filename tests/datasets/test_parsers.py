@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from synthforge.conventions import ClassSchema
 from synthforge.datasets.celebamask import MERGE_ORDERS, paint
 from synthforge.datasets.facesynthetics import read_ldmks
 from synthforge.datasets.helen import read_list
@@ -109,7 +110,7 @@ def test_sides_do_not_depend_on_roll_or_scale(roll, scale, mirror):
     c, s = scale * np.cos(roll), scale * np.sin(roll)
     points = made_up.points68() * ((-1 if mirror else 1), 1) @ np.array([[c, s], [-s, c]])
     sample = Sample("x", np.zeros((2, 2, 3), np.uint8), (0.0, 0.0, 1.0, 1.0), points=points)
-    assert observed_sides(sample, ()) == {"landmarks": not mirror}
+    assert observed_sides(sample, ClassSchema()) == {"landmarks": not mirror}
 
 
 @pytest.mark.parametrize("turns", range(4))
@@ -126,4 +127,4 @@ def test_a_profile_has_no_vote():
     points[:, 0] += 0.6 * np.where(points[:, 0] > 64, 64 - points[:, 0], 0)  # one half of the face is far
     points[27:36, 0] += 20
     sample = Sample("x", np.zeros((2, 2, 3), np.uint8), (0.0, 0.0, 1.0, 1.0), points=points)
-    assert observed_sides(sample, ()) == {}
+    assert observed_sides(sample, ClassSchema()) == {}

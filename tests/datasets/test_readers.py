@@ -110,8 +110,8 @@ def test_custom_layout_splits_by_person(custom):
 
 def test_custom_viewer_side_is_exchanged(custom):
     folder, layout = custom
-    assert load(folder, layout).classes[1].sources == ("left_eye",)
-    assert load(folder, layout | {"side": "viewer"}).classes[1].sources == ("right_eye",)
+    assert load(folder, layout).info.schema[1].sources == ("left_eye",)
+    assert load(folder, layout | {"side": "viewer"}).info.schema[1].sources == ("right_eye",)
 
 
 def test_custom_errors_name_what_is_wrong(custom):

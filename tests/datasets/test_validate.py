@@ -11,8 +11,9 @@ from synthforge.cli.dataset import dataset
 from synthforge.conventions import CLASS_NAMES
 from synthforge.datasets.check import check_data, open_checked
 from synthforge.datasets.open import open_source
-from synthforge.datasets.photos import Benchmark, PhotoSource, complete
+from synthforge.datasets.photos import PhotoSource, complete
 from synthforge.datasets.sample import Sample
+from synthforge.datasets.source import SourceInfo
 from synthforge.datasets.validate import CHECKS, findings, model_findings, require, survey
 from synthforge.datasets.w300 import W300
 from synthforge.errors import DatasetError, SynthforgeError
@@ -150,7 +151,7 @@ def test_e109_depth(tmp_path):
 class Metric(PhotoSource):
     """One photograph whose depth is known at one pixel in two."""
 
-    benchmark, has_depth = Benchmark("metric", "none"), True
+    info = SourceInfo("metric", depth="metric")
 
     def __getitem__(self, index: int) -> Sample:
         depth = np.array([[self.items[index][0], self.items[index][1], np.inf, np.inf]], np.float32)
@@ -201,7 +202,7 @@ def test_e112_corrupt_images_are_left_out_or_an_error(tmp_path):
 def test_e113_the_model_fits(tmp_path):
     source = open_source("lapa", [made_up.make_lapa(tmp_path)])
     ours = {"classes": [{"name": n} for n in CLASS_NAMES], "model": {"n_landmarks": 68}}
-    theirs = {"classes": [{"name": c.name} for c in source.classes], "model": {"n_landmarks": 68}}
+    theirs = {"classes": [{"name": c.name} for c in source.info.schema], "model": {"n_landmarks": 68}}
     assert model_findings(ours, source) == model_findings(theirs, source) == []
     (finding,) = model_findings(ours | {"model": {"n_landmarks": 98}}, source)
     assert finding.line == "E113 error: model has 98 landmarks, lapa 68"

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from synthforge.conventions import ClassSchema
 from synthforge.datasets.augment import AUGMENTATIONS
 from synthforge.datasets.sample import Sample
 from synthforge.datasets.shards import ShardSource
+from synthforge.datasets.source import SourceInfo
 from synthforge.datasets.views import JoinedViews, Views, ViewSampler, epoch_order, train_loader
 from synthforge.storage.run import run
 from tests.helpers.fake_source import FakeConfig, FakeSource
@@ -15,11 +17,7 @@ from tests.helpers.fake_source import FakeConfig, FakeSource
 class Faces:
     """Left half red, right half green; classes 2 (subject's left brow) on the right half, 3 else."""
 
-    name, classes, has_points, has_depth = "faces", (), True, True
-    relative_depth = False
-    flip_classes = np.arange(256, dtype=np.uint8)
-    flip_classes[[2, 3]] = [3, 2]
-    crop_source, crop_scale = "box", 1.0
+    info = SourceInfo("faces", ClassSchema((), ((2, 3),)), 68, "metric", "box", 1.0)
 
     def __init__(self, n=5):
         self.n = n

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from synthforge.cli.evaluate import evaluate
-from synthforge.conventions import CLASSES
+from synthforge.conventions import OURS
 from synthforge.errors import ConfigError
 from synthforge.models.multitask import ModelConfig, MultiTaskNet
 from synthforge.models.store import save_model
@@ -22,7 +22,7 @@ def run_folder(tmp_path_factory):
     net = MultiTaskNet(ModelConfig(input_size=32, stem_stride=2, encoder_widths=(8, 8), head_widths=(8,),
                                    feature_channels=8, keypoint_channels=8, keypoint_depth=2))  # fmt: skip
     folder = tmp_path_factory.mktemp("run")
-    save_model(folder, net, [{"id": c.id, "name": c.name, "color": c.color} for c in CLASSES], {})
+    save_model(folder, net, OURS, {})
     return folder
 
 

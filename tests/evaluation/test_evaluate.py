@@ -12,17 +12,17 @@ import pytest
 import torch
 from torch import nn
 
-from synthforge.conventions import CLASS_FLIP, CLASS_ID, CLASS_NAMES
+from synthforge.conventions import CLASS_FLIP, CLASS_ID, CLASS_NAMES, OURS
 from synthforge.datasets.geometry import crop_matrix, warp_ids, warp_points
 from synthforge.datasets.sample import Sample
-from synthforge.datasets.shards import OUR_CLASSES
+from synthforge.datasets.source import SourceInfo
 from synthforge.errors import DatasetError
 from synthforge.evaluation.evaluate import evaluate
 from synthforge.evaluation.landmark_metrics import NORMALISERS
-from synthforge.evaluation.predictor import Predictor, class_table
 from synthforge.evaluation.summary import EvaluateConfig
 from synthforge.models.multitask import Prediction
 from synthforge.models.store import StoredModel
+from synthforge.prediction.faces import FaceModel
 
 SIZE = 64
 
@@ -42,7 +42,7 @@ class Oracle(nn.Module):
         image = ((rgb[0].permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
         for mirror in (False, True):
             for sample in (self.source[i] for i in range(len(self.source))):
-                matrix = crop_matrix(sample.box, SIZE, self.source.crop_scale, mirror=mirror)
+                matrix = crop_matrix(sample.box, SIZE, self.source.info.crop_scale, mirror=mirror)
                 from synthforge.datasets.geometry import warp_depth, warp_rgb
 
                 if np.array_equal(warp_rgb(sample.rgb, matrix, SIZE), image):
@@ -61,13 +61,14 @@ class Oracle(nn.Module):
         raise AssertionError("no such crop")
 
 
+def card() -> dict:
+    return {"classes": OURS.to_plain(), "training": {}}
+
+
 class Drawn:
     """Random faces of big blocks of classes; smooth depth."""
 
-    name, classes, flip_classes = "drawn", OUR_CLASSES, CLASS_FLIP
-    has_points = has_depth = True
-    relative_depth = False
-    crop_source, crop_scale = "drawn box", 1.2
+    info = SourceInfo("drawn", OURS, 68, "metric", "drawn box", 1.2)
 
     def __len__(self):
         return 3
@@ -88,7 +89,7 @@ class Drawn:
 @pytest.mark.parametrize("flip", [False, True])
 def test_an_oracle_scores_full_marks(tmp_path, flip):
     source = Drawn()
-    model = StoredModel(Oracle(source).eval(), {"classes": [{"name": n} for n in CLASS_NAMES]})
+    model = StoredModel(Oracle(source).eval(), card())
     scores = evaluate(model, source, tmp_path, flip=flip, panels=3)
     assert scores["nme"]["68"] < 1e-3
     assert scores["f1_mean_foreground"] > 90 and scores["depth_mm"]["absolute"] < 2
@@ -102,13 +103,12 @@ def test_an_oracle_scores_full_marks(tmp_path, flip):
 
 def test_crops_are_as_large_as_those_of_training_where_the_box_is_of_that_kind(tmp_path):
     wider = Drawn()
-    wider.crop_scale = 1.5  # the oracle knows no crop but these
-    card = {"classes": [{"name": n} for n in CLASS_NAMES]}
-    card["framing"] = {"crop_source": "drawn box", "crop_scale": 1.5}
-    scores = evaluate(StoredModel(Oracle(wider).eval(), card), Drawn(), tmp_path, panels=0)
+    wider.info = replace(wider.info, crop_scale=1.5)  # the oracle knows no crop but these
+    trained = card() | {"framing": {"crop_source": "drawn box", "crop_scale": 1.5}}
+    scores = evaluate(StoredModel(Oracle(wider).eval(), trained), Drawn(), tmp_path, panels=0)
     assert scores["nme"]["68"] < 1e-3 and scores["protocol"]["crop"].endswith("x1.5")
-    card["framing"]["crop_source"] = "another box"
-    scores = evaluate(StoredModel(Oracle(Drawn()).eval(), card), Drawn(), tmp_path, panels=0)
+    trained["framing"]["crop_source"] = "another box"
+    scores = evaluate(StoredModel(Oracle(Drawn()).eval(), trained), Drawn(), tmp_path, panels=0)
     assert scores["protocol"]["crop"].endswith("x1.2")
 
 
@@ -116,7 +116,7 @@ def test_an_error_of_known_size_is_reported_as_such(tmp_path):
     source = Drawn()
     oracle = Oracle(source).eval()
     oracle.offset = 1 / SIZE  # one crop pixel in x and y
-    model = StoredModel(oracle, {"classes": [{"name": n} for n in CLASS_NAMES]})
+    model = StoredModel(oracle, card())
     scores = evaluate(model, source, tmp_path, panels=0)
     image_pixels = np.sqrt(2) * 1.2 * 80 / SIZE
     eyes = [np.linalg.norm(source[i].points[36] - source[i].points[45]) for i in range(3)]
@@ -124,7 +124,7 @@ def test_an_error_of_known_size_is_reported_as_such(tmp_path):
 
 
 def stored(net) -> StoredModel:
-    return StoredModel(net.eval(), {"classes": [{"name": n} for n in CLASS_NAMES]})
+    return StoredModel(net.eval(), card())
 
 
 def test_every_table_says_the_normaliser_the_crop_and_the_protocol(tmp_path):
@@ -169,12 +169,12 @@ def test_intervals_hold_the_figures_and_come_from_the_seed(tmp_path):
 def test_per_image_mean_and_set_figures_differ_as_defined(tmp_path):
     source = Drawn()
     scores = evaluate(stored(Oracle(source)), source, tmp_path, panels=0)
-    predict = Predictor(stored(Oracle(source)), 1.2, OUR_CLASSES, depth=True)
+    net = FaceModel(stored(Oracle(source)), source.info)
     hits, total, each = np.zeros(21), np.zeros(21), []
     for i in range(3):
-        labels = predict(source[i])
+        labels = net.label(source[i])
         known = np.isfinite(labels.depth)
-        true, ids = source[i].target[known], labels.probability.argmax(0)[known]
+        true, ids = source[i].target[known], labels.ids[known]
         h = np.array([((true == c) & (ids == c)).sum() for c in range(21)], float)
         n = np.array([(true == c).sum() + (ids == c).sum() for c in range(21)], float)
         each.append(np.where(n > 0, 2 * h / np.maximum(n, 1), np.nan))
@@ -194,7 +194,7 @@ def test_a_relative_prediction_has_no_absolute_error(tmp_path):
     net.config = SimpleNamespace(input_size=SIZE, depth_target="relative")
     scores = evaluate(stored(net), source, tmp_path, panels=0)
     assert set(scores["depth_mm"]) == set(scores["depth_absrel"]) == {"shift", "scale_shift"}
-    source.has_depth, source.relative_depth = False, True  # nor has anything against a relative truth
+    source.info = replace(source.info, depth="relative")  # nor has anything against a relative truth
     scores = evaluate(stored(net), source, tmp_path, panels=2)
     assert "depth_mm" not in scores and scores["depth_order"] > 0.9
 
@@ -225,20 +225,18 @@ def test_normals_are_scored_where_the_camera_is_known(tmp_path, protocol):
 def test_our_classes_are_merged_into_the_wanted_ones():
     from synthforge.datasets.lapa import LAPA_CLASSES
 
-    model = StoredModel(nn.Identity(), {"classes": [{"name": n} for n in CLASS_NAMES]})
-    table = class_table(model, LAPA_CLASSES)
+    table = LAPA_CLASSES.merge(CLASS_NAMES)
     assert table.shape == (21, 11) and (table.sum(1) == 1).all()
     assert table[CLASS_ID["left_ear"], 1] == 1 and table[CLASS_ID["right_brow"], 2] == 1
-    tuned = StoredModel(nn.Identity(), {"classes": [{"name": c.name} for c in LAPA_CLASSES]})
-    np.testing.assert_array_equal(class_table(tuned, LAPA_CLASSES), np.eye(11))
-    stranger = StoredModel(nn.Identity(), {"classes": [{"name": "cat"}, {"name": "dog"}]})
+    np.testing.assert_array_equal(LAPA_CLASSES.merge(LAPA_CLASSES.names), np.eye(11))
+    strange = [{"id": i, "name": name, "color": [0, 0, 0]} for i, name in enumerate(("cat", "dog"))]
     with pytest.raises(DatasetError, match="cat, dog"):
-        class_table(stranger, LAPA_CLASSES)
+        FaceModel(StoredModel(Oracle(Drawn()), card() | {"classes": strange}), Drawn.info)
 
 
 def test_beyond_the_crop_is_background():
     source = Drawn()
-    model = StoredModel(Oracle(source).eval(), {"classes": [{"name": n} for n in CLASS_NAMES]})
-    labels = Predictor(model, 1.2, OUR_CLASSES, depth=True)(source[0])
-    np.testing.assert_allclose(labels.probability.sum(0), 1, atol=1e-4)
-    assert (labels.probability.argmax(0)[:, :8] == 0).all() and np.isnan(labels.depth[:, :8]).all()
+    labels = FaceModel(stored(Oracle(source)), source.info).label(source[0])
+    assert labels.ids.shape == labels.depth.shape == source[0].target.shape
+    assert (labels.ids[:, :8] == 0).all() and np.isnan(labels.depth[:, :8]).all()
+    assert (labels.ids[20:70, 35:85] > 0).any() and np.isfinite(labels.depth[20:70, 35:85]).all()

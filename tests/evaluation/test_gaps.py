@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from synthforge.conventions import LANDMARK_FLIP
 from synthforge.datasets.sample import Sample, points_box
+from synthforge.datasets.source import SourceInfo
 from synthforge.errors import DatasetError
 from synthforge.evaluation.gaps import (
     SHAPE,
@@ -87,9 +88,7 @@ class Row:
     """Faces whose mouths are open by the numbers given."""
 
     openings: tuple[float, ...]
-    name, classes, crop_source, crop_scale = "row", (), "box", 1.3
-    flip_classes = np.arange(256, dtype=np.uint8)
-    has_points, has_depth, relative_depth = True, False, False
+    info = SourceInfo("row", points=68, crop_source="box")
 
     def __len__(self):
         return len(self.openings)

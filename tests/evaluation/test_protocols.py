@@ -3,22 +3,20 @@
 import numpy as np
 import pytest
 
+from synthforge.conventions import OURS, ClassSchema
 from synthforge.datasets.sample import Sample
-from synthforge.datasets.shards import OUR_CLASSES
+from synthforge.datasets.source import SourceInfo
 from synthforge.errors import ConfigError
 from synthforge.evaluation.protocols import SIDE, under_protocol
+
+NONE = ClassSchema()
 
 
 class Faces:
     """One tilted face; with or without classes."""
 
-    name, flip_classes = "faces", np.arange(256, dtype=np.uint8)
-    has_points, has_depth = True, False
-    relative_depth = False
-    crop_source, crop_scale = "box", 1.25
-
-    def __init__(self, classes=(), angle: float = 0.4):
-        self.classes, self.angle = classes, angle
+    def __init__(self, schema=NONE, angle: float = 0.4):
+        self.info, self.angle = SourceInfo("faces", schema, 68, crop_source="box", crop_scale=1.25), angle
 
     def __len__(self):
         return 1
@@ -34,7 +32,7 @@ class Faces:
         target[50:90, 70:130] = 1
         rgb = rng.integers(0, 256, (160, 200, 3), np.uint8)
         box = (70.0, 50.0, 130.0, 110.0)
-        return Sample("a", rgb, box, points, target if self.classes else None)
+        return Sample("a", rgb, box, points, target if self.info.schema else None)
 
 
 def test_standard_leaves_the_data_set_as_it_is_and_an_unknown_protocol_is_refused():
@@ -54,18 +52,20 @@ def test_landmarks_are_turned_level_and_centred_by_their_own_annotation(angle):
     assert eyes[1] == pytest.approx(0, abs=1e-6) and eyes[0] > 0
     low, high = sample.points.min(0), sample.points.max(0)
     np.testing.assert_allclose((low + high) / 2, SIDE / 2, atol=1e-6)
-    assert (high - low).max() == pytest.approx(SIDE / source.crop_scale)
+    assert (high - low).max() == pytest.approx(SIDE / source.info.crop_scale)
     # A similarity: NME is that of the photograph.
     d, e = (
         np.linalg.norm(true[:, None] - true, axis=-1),
         np.linalg.norm(sample.points[:, None] - sample.points, axis=-1),
     )
     np.testing.assert_allclose(e / e[36, 45], d / d[36, 45], rtol=1e-6, atol=1e-9)
-    assert shown.crop_scale == 1 and "256x256" in shown.crop_source and "level" in shown.crop_source
+    info = shown.info
+    assert info.crop_scale == 1 and "256x256" in info.crop_source and "level" in info.crop_source
+    assert len(shown) == 1 and info.name == "faces" and info.tasks == ("points",)
 
 
 def test_classes_are_scored_on_the_box_of_the_true_mask_and_points_beyond_it_are_clamped():
-    source = Faces(OUR_CLASSES)
+    source = Faces(OURS)
     sample = under_protocol(source, "synthforge")[0]
     assert sample.target.shape == (SIDE, SIDE)
     inside = sample.target == 1  # 60 x 40 pixels: the full width, two thirds of the height

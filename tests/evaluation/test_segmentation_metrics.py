@@ -5,8 +5,8 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_f1_score, multiclass_jaccard_index
 
+from synthforge.conventions import OURS
 from synthforge.datasets.schemas import CELEBAMASK_CLASSES, DATAGEN16_CLASSES, LAPA_CLASSES
-from synthforge.datasets.shards import OUR_CLASSES
 from synthforge.evaluation.segmentation_metrics import (
     CLASS_SETS,
     class_sets,
@@ -92,7 +92,7 @@ def test_sets_apply_only_where_no_group_is_empty_and_only_to_their_data_sets():
     assert set(class_sets("helen", LAPA_CLASSES)) == {
         "HELEN eyes", "HELEN brows", "HELEN mouth", "HELEN overall", "SynthesisAI-9",
     }  # fmt: skip
-    assert class_sets("drawn", OUR_CLASSES) == {}
+    assert class_sets("drawn", OURS) == {}
     for one in CLASS_SETS:  # no class is in two groups
         members = [name for group in one.groups for name in group]
         assert len(members) == len(set(members)), one.name

@@ -5,28 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synthforge.datasets.source import SourceInfo
 from synthforge.evaluation.landmark_metrics import POINT_SETS
 from synthforge.evaluation.summary import EvaluateConfig, ImageScore, figures
 
-
-class Points:
-    """A data set of which only points are known."""
-
-    name, classes, flip_classes = "points", (), np.arange(256, dtype=np.uint8)
-    has_points, has_depth, crop_source, crop_scale = True, False, "box", 1.3
-    relative_depth = False
-
-    def __len__(self):
-        raise NotImplementedError
-
-    def __getitem__(self, index):
-        raise NotImplementedError
+POINTS = SourceInfo("points", points=68, crop_source="box")
 
 
 def point_figures(errors: np.ndarray, resamples: int = 0) -> dict[tuple[str, str], float]:
     scores = [ImageScore(f"{i}", e, 50.0) for i, e in enumerate(errors)]
     config = EvaluateConfig(thresholds=(7.0,), resamples=resamples)
-    return {(f.metric, f.part): f for f in figures(scores, Points(), config)}
+    return {(f.metric, f.part): f for f in figures(scores, POINTS, config)}
 
 
 @settings(deadline=None, max_examples=20)

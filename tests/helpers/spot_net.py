@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from synthforge.conventions import CLASS_NAMES, CLASSES
+from synthforge.conventions import N_CLASSES, OURS
 from synthforge.models.multitask import Prediction
 from synthforge.models.store import StoredModel
 
@@ -42,7 +42,7 @@ class SpotNet(nn.Module):
         spot = torch.stack([(red.sum(1) * at).sum(1), (red.sum(2) * at).sum(1)], 1) / mass[:, None]
         points = spot[:, None] + self.spread * torch.from_numpy(PATTERN).float()
         small = nn.functional.avg_pool2d(red[:, None], STRIDE)
-        logits = torch.full((len(rgb), len(CLASSES), SIZE // STRIDE, SIZE // STRIDE), -20.0)
+        logits = torch.full((len(rgb), N_CLASSES, SIZE // STRIDE, SIZE // STRIDE), -20.0)
         logits[:, :1], logits[:, CLASS : CLASS + 1] = 10 * (0.5 - small), 10 * (small - 0.5)
         at = (torch.arange(SIZE // STRIDE) + 0.5) * STRIDE / SIZE
         depth = plane(at[None, None, :], at[None, :, None]).expand(len(rgb), -1, -1)
@@ -54,9 +54,8 @@ class SpotNet(nn.Module):
 
 def spot_model(**kwargs) -> StoredModel:
     """The network as `load_model` would give it."""
-    classes = [{"id": c.id, "name": c.name, "color": list(c.color)} for c in CLASSES]
-    assert tuple(c["name"] for c in classes) == CLASS_NAMES
-    return StoredModel(SpotNet(**kwargs).eval(), {"kind": "multitask", "classes": classes, "training": {}})
+    card = {"kind": "multitask", "classes": OURS.to_plain(), "training": {}}
+    return StoredModel(SpotNet(**kwargs).eval(), card)
 
 
 def spot_image(size: tuple[int, int], spot, crop: float) -> np.ndarray:

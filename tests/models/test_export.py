@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from synthforge.conventions import CLASSES
+from synthforge.conventions import OURS, ClassSchema
 from synthforge.errors import AssetError
 from synthforge.models import export as module
 from synthforge.models.export import export
@@ -35,10 +35,9 @@ def runs(tmp_path_factory):
     (root / "data").mkdir()
     (root / "data/dataset.json").write_text("{}")
     one, two, backbone = root / "one", root / "two", MultiTaskNet(SMALL)
-    classes = [{"id": c.id, "name": c.name, "color": list(c.color)} for c in CLASSES]
     training = {"data": [str(root / "data"), "/gone"], "held_out": {"check/points_px": 1.25}}
     training["licences"] = [{"name": "head x", "licence": "CC0", "source": "them", "used_for": "shapes"}]
-    save_model(one, backbone, classes, training)
+    save_model(one, backbone, OURS, training)
     (one / "eval/300w").mkdir(parents=True)
     (one / "eval/300w/scores.md").write_text("| NME 51 | 4.70 |\n")
     (one / "config.yaml").write_text("fit:\n  steps: 7\n")
@@ -46,7 +45,7 @@ def runs(tmp_path_factory):
     net = LabelTuned(backbone, LABEL)
     for parameter in net.segmentation.net.exit.parameters():
         torch.nn.init.normal_(parameter)  # else the label network says nothing
-    save_model(two, net, [{"id": i, "name": n, "color": [i, 0, 0]} for i, n in enumerate("ab")], training)
+    save_model(two, net, ClassSchema.of("a", "b"), training)
     return SimpleNamespace(one=one, two=two)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from synthforge.conventions import CLASS_ID
+from synthforge.conventions import CLASS_ID, ClassSchema, SemanticClass
 from synthforge.errors import AssetError
 from synthforge.models.label_nets import (
     LabelConfig,
@@ -15,7 +15,7 @@ from synthforge.models.label_nets import (
     state_sha256,
 )
 from synthforge.models.multitask import MultiTaskNet
-from synthforge.models.store import load_model, save_model
+from synthforge.models.store import load_model, save_model, trained_scale
 from tests.models.test_networks import SMALL
 
 CLASSES = ((0, 1), (CLASS_ID["left_eye"], CLASS_ID["right_eye"]))
@@ -112,21 +112,21 @@ def test_without_features_the_features_do_not_matter():
 def test_a_stored_model_predicts_the_same(tmp_path, label):
     net = tuned(points="mlp", classes=CLASSES).eval()
     net = net if label else net.backbone
-    classes = [{"id": 0, "name": "rest", "color": [0, 0, 0]}, {"id": 1, "name": "eyes", "color": [1, 2, 3]}]
-    save_model(tmp_path / "run", net, classes, {"steps": 3})
+    rows = SemanticClass(0, "rest"), SemanticClass(1, "eyes", color=(1, 2, 3))
+    save_model(tmp_path / "run", net, ClassSchema(rows), {"steps": 3})
     stored = load_model(tmp_path / "run")
     x = torch.randn(2, 3, 32, 32)
     a, b = net(x), stored.net(x)
     torch.testing.assert_close(a.points, b.points, rtol=0, atol=0)
     torch.testing.assert_close(a.segmentation, b.segmentation, rtol=0, atol=0)
-    assert stored.class_names == ("rest", "eyes") and stored.card["training"] == {"steps": 3}
+    assert stored.schema == ClassSchema(rows) and stored.card["training"] == {"steps": 3}
 
 
 def test_weights_in_16_bits_take_half_the_room_and_read_as_32(tmp_path):
     net = tuned(points="mlp", classes=CLASSES).eval()
     sizes = []
     for half in (False, True):
-        save_model(tmp_path, net, [], {}, {"crop_source": "box", "crop_scale": 1.6}, half)
+        save_model(tmp_path, net, ClassSchema(), {}, {"crop_source": "box", "crop_scale": 1.6}, half)
         sizes.append((tmp_path / "model.safetensors").stat().st_size)
     assert sizes[1] < 0.62 * sizes[0]
     (tmp_path / "model.safetensors").rename(tmp_path / "shipped.safetensors")
@@ -135,17 +135,18 @@ def test_weights_in_16_bits_take_half_the_room_and_read_as_32(tmp_path):
     assert {p.dtype for p in stored.net.parameters()} == {torch.float32}
     for a, b in zip(net.parameters(), stored.net.parameters(), strict=True):
         torch.testing.assert_close(b, a.half().float(), rtol=0, atol=0)
-    assert stored.crop_scale("box", 1.3) == 1.6 and stored.crop_scale("whole image", 1.0) == 1.0
+    assert trained_scale(stored.card, "box", 1.3) == 1.6 and trained_scale({}, "box", 1.3) == 1.3
+    assert trained_scale(stored.card, "whole image", 1.0) == 1.0
 
 
 def test_a_damaged_or_missing_model_is_named(tmp_path):
     with pytest.raises(AssetError, match="no model there"):
         load_model(tmp_path)
-    save_model(tmp_path, MultiTaskNet(SMALL), [], {})
+    save_model(tmp_path, MultiTaskNet(SMALL), ClassSchema(), {})
     (tmp_path / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(AssetError, match="cannot be read"):
         load_model(tmp_path)
-    save_model(tmp_path / "b", tuned().backbone, [], {})
+    save_model(tmp_path / "b", tuned().backbone, ClassSchema(), {})
     text = (tmp_path / "b/model.json").read_text().replace('"feature_channels": 8', '"feature_channels": 16')
     (tmp_path / "b/model.json").write_text(text)
     with pytest.raises(AssetError, match="do not fit"):

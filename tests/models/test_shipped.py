@@ -11,22 +11,22 @@ from click.testing import CliRunner
 
 from synthforge.cli.generate import generate
 from synthforge.cli.predict import predict
-from synthforge.conventions import CLASS_NAMES
+from synthforge.conventions import OURS
 from synthforge.datasets.open import open_source
 from synthforge.datasets.shards import ShardSource
 from synthforge.evaluation.landmark_metrics import point_errors
-from synthforge.evaluation.predictor import Predictor
 from synthforge.models.store import SHIPPED, card_path, load_model
+from synthforge.prediction.faces import FaceModel
 from tests.helpers.shared import SHARED
 
 LARGEST = 12 * 10**6  # bytes
 PHOTOGRAPHS = SHARED / "real_dev" / "300W" / "helen" / "testset"
 
 
-def inner_error(predict: Predictor, source) -> np.ndarray:
+def inner_error(net: FaceModel, source) -> np.ndarray:
     """Error of the 51 inner points of each sample, % of the distance of the outer eye corners."""
     samples = [source[i] for i in range(len(source))]
-    return np.array([100 * point_errors(predict(s).points, s.points)[0][17:].mean() for s in samples])
+    return np.array([100 * point_errors(net.label(s).points, s.points)[0][17:].mean() for s in samples])
 
 
 def test_it_is_small_and_is_what_its_card_says():
@@ -35,7 +35,7 @@ def test_it_is_small_and_is_what_its_card_says():
     assert sum(p.stat().st_size for p in (path, weights)) <= LARGEST
     card, text = json.loads(path.read_text(encoding="utf-8")), path.with_suffix(".md").read_text("utf-8")
     stored = load_model(SHIPPED)
-    assert stored.class_names == CLASS_NAMES and card["kind"] == "multitask"
+    assert stored.schema == OURS and card["kind"] == "multitask"
     assert all(torch.isfinite(t).all() for t in stored.net.state_dict().values() if t.is_floating_point())
     assert hashlib.sha256(weights.read_bytes()).hexdigest() in text
     assert all(sha in text for sha in card["training"]["data_sha256"])
@@ -56,14 +56,14 @@ def test_it_labels_new_faces(faces):
     """Bounds at about 1.5 times what was measured when it was stored."""
     stored = load_model(SHIPPED)
     source = ShardSource(faces, points="300w")
-    predict_one = Predictor(stored, stored.crop_scale(source.crop_source, 1.3), source.classes, depth=True)
-    assert np.median(inner_error(predict_one, source)) < 4.5
+    net = FaceModel(stored, source.info)
+    assert np.median(inner_error(net, source)) < 4.5
     right, depth = [], []
     for i in range(len(source)):
         sample = source[i]
-        labels = predict_one(sample)
+        labels = net.label(sample)
         seen = np.isfinite(sample.depth) & np.isfinite(labels.depth)
-        right.append((labels.probability.argmax(0) == sample.target)[np.isfinite(labels.depth)].mean())
+        right.append((labels.ids == sample.target)[np.isfinite(labels.depth)].mean())
         off = (labels.depth - sample.depth)[seen]
         depth.append(1000 * np.abs(off - np.median(off)).mean())
     assert np.median(right) > 0.85 and np.median(depth) < 20
@@ -72,8 +72,7 @@ def test_it_labels_new_faces(faces):
 @pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason=f"{PHOTOGRAPHS} is absent: photographs are not shipped")
 def test_it_finds_the_points_of_photographs():
     stored, source = load_model(SHIPPED), open_source("300w", [PHOTOGRAPHS], "test")
-    predict_one = Predictor(stored, stored.crop_scale(source.crop_source, source.crop_scale))
-    errors = inner_error(predict_one, source)
+    errors = inner_error(FaceModel(stored, source.info), source)
     assert len(errors) == 30 and errors.mean() < 4.5 and (errors > 10).mean() < 0.1
 
 
@@ -117,10 +116,9 @@ def test_labels_are_fine_tuned_on_it_where_no_backbone_is_named(faces, tmp_path)
     result = CliRunner().invoke(label_finetune, args, catch_exceptions=False)
     assert result.exit_code == 0 and "backbone unchanged" in result.output
     photographs = open_source("300w", [tmp_path], "all")
-    before, after = (
-        Predictor(model, model.crop_scale(photographs.crop_source, photographs.crop_scale))
-        for model in (load_model(SHIPPED), load_model(tmp_path / "run"))
-    )
+    before, after = (FaceModel(load_model(m), photographs.info) for m in (SHIPPED, tmp_path / "run"))
     samples = [photographs[i] for i in range(len(photographs))]
-    offset = [np.median([p(s).points - s.points for s in samples], axis=(0, 1)) for p in (before, after)]
+    offset = [
+        np.median([p.label(s).points - s.points for s in samples], axis=(0, 1)) for p in (before, after)
+    ]
     assert offset[0][1] < -2.5 and abs(offset[1][1]) < 1

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from synthforge.cli.predict import predict as command
-from synthforge.conventions import CLASS_COLORS, CLASSES
+from synthforge.conventions import CLASS_COLORS, OURS
 from synthforge.datasets.sample import CROP_SCALE
 from synthforge.errors import DatasetError
 from synthforge.models.multitask import MultiTaskNet
@@ -171,8 +171,7 @@ def test_larger_faces_cover_smaller_ones_and_background_covers_nothing():
 
 
 def test_the_command_runs_a_stored_model_and_fails_where_nothing_can_be_read(folder, tmp_path):
-    classes = [{"id": c.id, "name": c.name, "color": list(c.color)} for c in CLASSES]
-    save_model(tmp_path / "run", MultiTaskNet(SMALL), classes, {})
+    save_model(tmp_path / "run", MultiTaskNet(SMALL), OURS, {})
     boxes = ["--boxes", str(folder.parent / "boxes.json"), "--out", str(tmp_path / "o")]
     args = ["--model", str(tmp_path / "run/model.safetensors"), *boxes, "--no-overlay"]
     done = CliRunner().invoke(command, [str(folder), *args], catch_exceptions=False)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthforge.config import config_path, from_dict, load_config
+from synthforge.datasets.source import SourceInfo
 from synthforge.errors import ConfigError, DatasetError
 from synthforge.study import run as study_run
 from synthforge.study.config import (
@@ -100,9 +101,7 @@ def test_keys_change_with_all_that_decides_an_outcome_and_nothing_else() -> None
 class Photographs:
     """As many photographs as it says, none of which is read."""
 
-    name, classes, flip_classes = "300w", (), None
-    has_points, has_depth, relative_depth = True, False, False
-    crop_source, crop_scale = "box", 1.3
+    info = SourceInfo("300w", points=68, crop_source="box")
 
     def __init__(self, n: int):
         self.n = n

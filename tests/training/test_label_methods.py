@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from synthforge.config import from_dict
-from synthforge.conventions import CLASS_ID, IGNORE
-from synthforge.datasets.mixed import MixSampler, RelabelledSource, class_lookup
-from synthforge.datasets.sample import LANDMARK_BOX, TargetClass
+from synthforge.conventions import CLASS_ID, IGNORE, ClassSchema
+from synthforge.datasets.mixed import MixSampler, RelabelledSource
+from synthforge.datasets.sample import LANDMARK_BOX
 from synthforge.errors import ConfigError
 from synthforge.models.label_nets import LAST_LAYERS
 from synthforge.models.store import load_model, read_card, save_model
@@ -96,7 +96,7 @@ def test_norms_of_a_domain_learn_from_its_images_alone(backbone, tmp_path, bn, m
 
 def test_photographs_are_cropped_as_the_backbone_knows_them(backbone, tmp_path):
     class Boxed(Spots):
-        crop_source, crop_scale = LANDMARK_BOX, 1.3
+        info = replace(Spots.info, crop_source=LANDMARK_BOX, crop_scale=1.3)
 
     wide = tmp_path / "wide"
     settings_wide = replace(config(2), crop_scale=1.7)
@@ -120,16 +120,15 @@ def test_mix_shows_both_kinds_in_their_share_and_resumes():
 
 
 def test_synthetic_classes_become_the_photographs():
-    classes = (TargetClass(0, "rest", ("background",)), TargetClass(1, "eyes", ("left_eye", "right_eye")))
-    table = class_lookup(classes)
+    schema = ClassSchema.of(("rest", "background"), ("eyes", "left_eye", "right_eye"))
+    table = schema.from_ours
     assert table[0] == 0 and table[CLASS_ID["right_eye"]] == 1 and table[CLASS_ID["nose"]] == IGNORE
 
     class Target(Spots):
-        pass
+        info = replace(Spots.info, schema=schema)
 
-    Target.classes = classes
     source = RelabelledSource(Spots(), Target())
-    assert set(np.unique(source[0].target)) <= {0, 1, IGNORE} and source.classes == classes
+    assert set(np.unique(source[0].target)) <= {0, 1, IGNORE} and source.info.schema == schema
 
 
 def test_mix_needs_synthetic_data_that_is_there(backbone, tmp_path):
@@ -180,7 +179,8 @@ def test_the_chosen_photographs_are_listed_and_the_list_chooses_them_again(backb
 
 def test_minimal_variance_leaves_accessories_out_or_takes_the_usual_faces():
     class Worn(Spots):
-        classes = (*Spots.classes, TargetClass(2, "hat", ("headwear",)))
+        schema = ClassSchema.of(("rest", "background"), ("spot", "skin", "nose"), ("hat", "headwear"))
+        info = replace(Spots.info, schema=schema)
 
         def __getitem__(self, index):
             sample = super().__getitem__(index)
@@ -201,7 +201,7 @@ def test_minimal_variance_leaves_accessories_out_or_takes_the_usual_faces():
     assert set(choose(Shapes(), 4, 0, "min-variance")) == set(order[:4])
 
     class Bare(Spots):
-        has_points = False
+        info = replace(Spots.info, points=0)
 
     with pytest.raises(ConfigError, match="cannot be told"):
         choose(Bare(), 4, 0, "min-variance")
@@ -230,7 +230,7 @@ def test_an_interrupted_label_run_resumes_to_the_same_weights(backbone, tmp_path
 
 def test_relative_depth_gets_a_label_network(backbone, tmp_path):
     class Deep(Spots):
-        has_points, relative_depth, classes = False, True, ()
+        info = replace(Spots.info, points=0, depth="relative", schema=ClassSchema())
 
         def __getitem__(self, index):
             sample = super().__getitem__(index)
@@ -251,7 +251,7 @@ def test_a_moving_average_leaves_what_is_frozen_bit_for_bit(backbone, tmp_path):
     with torch.no_grad():
         for p in stored.net.encoder.parameters():
             p[(0,) * p.ndim] = -0.0  # which arithmetic turns into 0.0
-    save_model(tmp_path / "b", stored.net, stored.card["classes"], {})
+    save_model(tmp_path / "b", stored.net, stored.schema, {})
     config = replace(settings(12), fit=replace(settings(12).fit, ema=0.9))
     report = label_finetune(config, Spots(), tmp_path / "b", tmp_path / "r", "lf", progress_bar=False)
     assert report["backbone_frozen"] and report["certainty"] is None  # its backbone's card says nothing

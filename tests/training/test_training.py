@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from synthforge.config import from_dict
-from synthforge.datasets.sample import Sample, TargetClass
+from synthforge.conventions import ClassSchema
+from synthforge.datasets.sample import Sample
+from synthforge.datasets.source import SourceInfo
 from synthforge.datasets.views import Views
 from synthforge.errors import ConfigError, DatasetError
 from synthforge.models.label_nets import state_sha256
@@ -46,7 +49,7 @@ def test_a_run_leaves_all_it_promises(stage_one):
     assert {"loss/heatmap", "loss/depth", "loss/consistency", "check/points_px"} <= set(rows[0])
     assert (stage_one / "panels/step_000008.png").is_file()
     model = load_model(stage_one)
-    assert model.class_names[13] == "hair"
+    assert model.schema[13].name == "hair"
     assert 0 < model.certainty <= 1 and model.certainty == report["held_out"]["check/certainty"]
 
 
@@ -115,11 +118,8 @@ def test_data_that_do_not_suffice_are_refused(shards, tmp_path):
 class Spots:
     """A bright spot in the dark; all points lie around it, and class 1 is where it is."""
 
-    name, has_points, has_depth = "spots", True, False
-    relative_depth = False
-    classes = (TargetClass(0, "rest", ("background",)), TargetClass(1, "spot", ("skin", "nose")))
-    flip_classes = np.arange(256, dtype=np.uint8)
-    crop_source, crop_scale = "image", 1.0
+    schema = ClassSchema.of(("rest", "background"), ("spot", "skin", "nose"))
+    info = SourceInfo("spots", schema, 68, crop_source="image", crop_scale=1.0)
 
     def __len__(self):
         return 12
@@ -158,7 +158,7 @@ def test_each_method_adapts_and_says_what_it_froze(stage_one, tmp_path, method, 
     stored = load_model(tmp_path / "r")
     assert (state_sha256(stored.net.backbone) == before) == frozen
     if method != "adapter":
-        assert stored.class_names == ("rest", "spot")
+        assert stored.schema.names == ("rest", "spot")
 
 
 def test_learning_from_scratch_finds_the_spot(tmp_path, monkeypatch):
@@ -180,7 +180,7 @@ def test_learning_from_scratch_finds_the_spot(tmp_path, monkeypatch):
 
 def test_what_cannot_be_combined_is_refused(stage_one, tmp_path):
     class Pointless(Spots):
-        has_points = False
+        info = replace(Spots.info, points=0)
 
     with pytest.raises(ConfigError, match="adapter"):
         label_finetune(label_config(1), Pointless(), stage_one, tmp_path / "a", "adapter")
