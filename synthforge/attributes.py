@@ -36,8 +36,8 @@ def _number(low: float, high: float, default: float, text: str) -> Any:
 class Appearance:
     """Attributes of one sample, with one default each for those that it lacks."""
 
-    sex: str = _words("female", "male", text="sex")
-    age: float = _number(4.0, 100.0, 35.0, "years")
+    sex: str = _words("female", "male", text="female or male")
+    age: float = _number(4.0, 100.0, 35.0, "age in years")
     skin_tone: float = _number(1.0, 10.0, 4.0, "Monk scale, 1 is the lightest")
     skin_hue: float = _number(-1.0, 1.0, 0.0, "yellow to red")
     redness: float = _number(0.0, 1.0, 0.4, "blood in cheeks, nose and ears")

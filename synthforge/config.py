@@ -99,6 +99,48 @@ def read_plain(cls: type, path: Path, above: tuple[Path, ...] = ()) -> dict:
     return laid_over(cls, below, data)
 
 
+def left_at_defaults(cls: type, path: Path, reference: str = "default", shown: int = 4) -> str:
+    """What a file without `base:` leaves at another value than the named configuration `reference` has.
+
+    Returns:
+        One line; nothing where the file has a base, ships with synthforge, or leaves nothing.
+    """
+    named = named_configs(cls.KIND)
+    plain = strict_yaml.read(path)
+    if reference not in named or path in named.values() or (plain is not None and "base" in plain):
+        return ""
+    own, other = (dict(_settings(cls, to_dict(load_config(cls, p)))) for p in (path, named[reference]))
+    given = dict(_settings(cls, plain or {}))
+    left = [key for key in other if key not in given and own.get(key) != other[key]]
+    if not left:
+        return ""
+    left.sort(key=lambda key: not isinstance(other[key], tuple))  # tables first
+    parts = [f"{key} ({_short(own.get(key))})" for key in left[:shown]]
+    parts += [f"{len(left) - shown} more"] if len(left) > shown else []
+    what = f"names no base and leaves as they are: {', '.join(parts)}"
+    return f"{what}; `base: {reference}` would take {reference}'s"
+
+
+def _settings(cls: Any, data: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(full key, value) of every setting; of a table with entries by name, the names that it has."""
+    for key, hint in (_inside(cls, data) or {}).items():
+        if key in data:
+            inside = _inside(hint, data[key])
+            if inside is None or not isinstance(data[key], dict):
+                yield f"{prefix}{key}", data[key]
+            elif typing.get_origin(_not_none(hint)) is dict:
+                yield f"{prefix}{key}", tuple(data[key])
+            else:
+                yield from _settings(hint, data[key], f"{prefix}{key}.")
+
+
+def _short(value: Any) -> str:
+    """A value in a few words."""
+    if isinstance(value, tuple):
+        return ", ".join(value[:3]) + (f" and {len(value) - 3} more" if len(value) > 3 else "") or "none"
+    return strict_yaml.to_line(value)
+
+
 def laid_over(cls: Any, below: Any, above: Any) -> Any:
     """Plain data `above` over plain data `below`, both for type `cls`.
 

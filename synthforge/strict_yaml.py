@@ -149,3 +149,11 @@ def read(path: Path) -> Any:
 def to_text(plain: Any) -> str:
     """YAML text that `parse`, and any other YAML reader, reads back to the same data."""
     return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def to_line(plain: Any) -> str:
+    """The same in one line, as it may stand behind a key."""
+    text = yaml.dump(
+        plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=True, width=10**9
+    )
+    return text.removesuffix("\n").removesuffix("\n...")

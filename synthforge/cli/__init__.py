@@ -11,6 +11,8 @@ from synthforge.errors import SynthforgeError
 # name -> (module, one line of help): help of the group must not import the modules.
 COMMANDS = {
     "generate": ("generate", "Write labelled synthetic faces."),
+    "attributes": ("attributes", "List what can be set about a face and its picture."),
+    "config": ("config", "Show the named configurations."),
     "verify": ("generate", "Check a data set."),
     "render": ("generate", "Re-render one sample from its stored parameters."),
     "report": ("report", "Make an HTML page and a contact sheet of a data set."),

@@ -43,6 +43,7 @@ def _span(_: click.Context, option: click.Parameter, text: str | None) -> tuple[
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
               help="Processes of this machine, or Ray tasks, one per shard.")  # fmt: skip
 @click.option("--shards", callback=_span, metavar="A:B", help="Only shards A to B-1, for job arrays.")
+@click.option("--preview", is_flag=True, help="Only draw nine faces of it as one PNG, OUT-preview.png.")
 def generate(
     n: int,
     out: Path | None,
@@ -53,6 +54,7 @@ def generate(
     workers: int | None,
     engine: str,
     shards: tuple[int, int] | None,
+    preview: bool,
     **options: str | int | None,
 ) -> None:
     """Write N labelled synthetic faces.
@@ -60,15 +62,12 @@ def generate(
     The same command again resumes a stopped run, and with a larger --n extends a finished one.
     Samples depend on the configuration and their index only, never on --workers.
     """
-    from tqdm import tqdm
-
-    from synthforge.config import config_path, load_config
+    from synthforge.cli.bars import bar
+    from synthforge.cli.settings import resolve
     from synthforge.generate_config import GenerateConfig
-    from synthforge.pipeline import SceneSource
-    from synthforge.storage.run import run
 
     name, given = _settings(config, options)
-    resolved = load_config(GenerateConfig, config_path("generate", name), [*given, *overrides])
+    resolved = resolve(GenerateConfig, name, [*given, *overrides])  # before anything heavy is imported
     out = out or Path("out") / resolved.name
     workers = len(os.sched_getaffinity(0)) if workers is None else workers
     if resolved.backend == "next3d" and resolved.neural.weights == "released":
@@ -78,22 +77,23 @@ def generate(
         require_assets("next3d", *(["flame"] if resolved.head == "flame" else []))
         if resolved.neural.alignment != "analytic":
             ensure_aligned(resolved, device, batch_size)
-    bar: tqdm | None = None
+    from synthforge.pipeline import SceneSource
+    from synthforge.render.rasterize import is_compiled
+    from synthforge.storage.run import run
 
-    def progress(present: int, wanted: int) -> None:
-        nonlocal bar
-        if bar is None:  # what was there already has no rate
-            bar = tqdm(total=wanted, initial=present, unit="sample", smoothing=0.1, dynamic_ncols=True)
-        bar.update(present - bar.n)
+    if not is_compiled():
+        click.echo("compiling, once: the first sample takes about half a minute longer")
+    if preview:
+        from synthforge.cli.preview import write_preview
 
+        write_preview(resolved, Path(f"{out}-preview.png"), device, batch_size)
+        return
     try:
         source = SceneSource(resolved, device, batch_size)
-        done = run(source, resolved, out, n, workers, shards, engine, progress)
+        with bar("sample") as progress:
+            done = run(source, resolved, out, n, workers, shards, engine, progress)
     except KeyboardInterrupt:
         done = None
-    finally:
-        if bar is not None:
-            bar.close()
     if done is None:
         click.echo(f"stopped; finished shards are kept in {out}. Run the same command again to go on.")
         sys.exit(130)
@@ -138,15 +138,16 @@ def verify(folder: Path) -> None:
     """Check the data set in DIR: one line per fault, and exit code 1 where there is one."""
     from tqdm import tqdm
 
+    from synthforge.cli.bars import bar
     from synthforge.storage.verify import verify as faults_of
 
     n_faults = n_samples = 0
-    with tqdm(unit="sample", dynamic_ncols=True, leave=False, disable=None) as bar:
+    with bar("sample", leave=False, disable=None) as show:
 
         def progress(done: int, total: int) -> None:
             nonlocal n_samples
-            bar.total, n_samples = total, done
-            bar.update(done - bar.n)
+            n_samples = done
+            show(done, total)
 
         for fault in faults_of(folder, progress):
             n_faults += 1

@@ -1,5 +1,7 @@
 """One function, several kernels with the same answer."""
 
+from pathlib import Path
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -53,6 +55,14 @@ def rasterize(
     raise SynthforgeError(
         f"no rasterizer {backend!r}", where="rasterize(backend)", fix=f"use one of {', '.join(BACKENDS)}"
     )
+
+
+def is_compiled() -> bool:
+    """Whether this installation has compiled its kernels before, and kept them."""
+    from synthforge.render.numba_kernel import draw
+
+    stats = getattr(draw, "stats", None)  # without just-in-time compilation there is nothing to keep
+    return stats is None or any(Path(stats.cache_path).glob("numba_kernel.draw-*.nbi"))
 
 
 def empty_fragments(height: int, width: int) -> Fragments:

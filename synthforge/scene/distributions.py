@@ -89,6 +89,31 @@ class Distribution:
                 return _case(cases, drawn[name]).sample(rng, drawn, size)
 
     @property
+    def text(self) -> str:
+        """In words, for people; what depends on much is only named."""
+        match self.kind:
+            case "constant":
+                return f"always {_readable(self.args)}"
+            case "uniform":
+                return "evenly from {:g} to {:g}".format(*self.args)
+            case "normal":
+                return "about {:g}, give or take {:g}".format(*self.args)
+            case "truncated_normal":
+                return "about {:g}, give or take {:g}, within {:g} to {:g}".format(*self.args)
+            case "categorical":
+                total = sum(self.args.values())
+                ranked = sorted(self.args.items(), key=lambda item: -item[1])
+                return ", ".join(f"{word} {100 * weight / total:.3g} %" for word, weight in ranked if weight)
+            case "mixture":
+                total = sum(weight for weight, _ in self.args)
+                return "; ".join(f"{100 * weight / total:.3g} %: {part.text}" for weight, part in self.args)
+            case _:
+                name, cases = self.args
+                if len(self.references) > 1:
+                    return f"depends on {', '.join(sorted(self.references))}"
+                return f"by {name}: " + "; ".join(f"{case}: {part.text}" for case, part in cases.items())
+
+    @property
     def values(self) -> list[str] | None:
         """Possible words in order, or None for a numeric distribution."""
         if self.kind == "categorical":
@@ -126,6 +151,10 @@ class Distribution:
                 return min(r[0] for r in ranges), max(r[1] for r in ranges)
             case _:
                 return -math.inf, math.inf
+
+
+def _readable(value: Value) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _case(cases: dict[str, Distribution], drawn: Value) -> Distribution:
