@@ -15,18 +15,19 @@ def bar(unit: str, label: str | None = None, **options: object) -> Iterator[Call
     from tqdm import tqdm
 
     shown: tqdm | None = None
-    begun = False
+    before: int | None = None  # none once the estimate runs
 
     def progress(done: int, wanted: int) -> None:
-        nonlocal shown, begun
+        nonlocal shown, before
         if shown is None:
             how = {"dynamic_ncols": True, "smoothing": 0.1} | options
+            before = done
             shown = tqdm(total=wanted, initial=done, unit=unit, desc=label, **how)
         shown.total = wanted
-        if begun:
+        if before is None:
             shown.update(done - shown.n)
-        elif done > shown.initial:
-            begun = True
+        elif done > before:
+            before = None
             shown.initial = shown.n = shown.last_print_n = done
             shown.start_t = shown.last_print_t = time.time()
             shown.refresh()
