@@ -8,6 +8,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import cv2
@@ -91,13 +92,10 @@ class Detector:
 
     def __init__(self, all_faces: bool = False):
         self.all_faces = all_faces
-        files = [Path(cv2.data.haarcascades) / f"haarcascade_{name}.xml" for name in self.CASCADES]
+        folder = Path(getattr(getattr(cv2, "data", None), "haarcascades", ""))  # some builds have no `data`
+        files = [folder / f"haarcascade_{name}.xml" for name in self.CASCADES]
         if not (hasattr(cv2, "CascadeClassifier") and all(file.is_file() for file in files)):
-            raise AssetError(
-                f"OpenCV {cv2.__version__} comes without its face cascades",
-                where="face detection",
-                fix='pip install "opencv-python-headless<5", or give --boxes',
-            )
+            raise _no_cascades()
         self.cascades = [cv2.CascadeClassifier(str(file)) for file in files]
 
     def attempts(self) -> Iterator[Callable[[Picture], list[Box]]]:
@@ -135,6 +133,18 @@ class Detector:
         centre = (corner + side * np.array([0.5, 0.5 + self.DROP])) * scale
         half = side * self.SCALE / 2 * scale
         return tuple(float(v) for v in (*(centre - half), *(centre + half)))
+
+
+def _no_cascades() -> AssetError:
+    """Names every package that brings OpenCV: they share one folder, and the last one installed has won."""
+    packages = sorted(set(packages_distributions().get("cv2", [])))
+    installed = ", ".join(f"{name} {version(name)}" for name in packages) or "by no Python package"
+    remove = f"pip uninstall {' '.join(packages)}; " if packages else ""
+    return AssetError(
+        f"OpenCV {cv2.__version__} comes without its face cascades (installed: {installed})",
+        where="face detection",
+        fix=f'{remove}pip install "opencv-python-headless>=4.9,<5"; or give --boxes',
+    )
 
 
 def _squares(cascade, grey: np.ndarray, neighbours: int) -> list[tuple[int, int, int]]:

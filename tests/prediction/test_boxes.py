@@ -1,6 +1,7 @@
 """Boxes: the file format and its mistakes; the detector's squares mapped back and ordered."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
@@ -100,9 +101,28 @@ def test_profiles_are_looked_for_to_both_sides(monkeypatch, tmp_path):
         assert (x0 + x1, y0 + y1) == (60, 40) and 0 < x1 - x0 < 40
 
 
-def test_an_opencv_without_cascades_is_named(monkeypatch, tmp_path):
+@pytest.mark.parametrize("lacking", ["CascadeClassifier", "data"])
+def test_an_opencv_without_cascades_is_named_with_what_to_uninstall(monkeypatch, tmp_path, lacking):
+    info = tmp_path / "opencv_python-5.0.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: opencv-python\nVersion: 5.0.0\n")
+    (info / "top_level.txt").write_text("cv2\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delattr(cv2, lacking)
+    with pytest.raises(AssetError) as error:
+        Detector()
+    headless = f"opencv-python-headless {version('opencv-python-headless')}"
+    assert f"(installed: opencv-python 5.0.0, {headless})" in str(error.value)
+    advice = (
+        'pip uninstall opencv-python opencv-python-headless; pip install "opencv-python-headless>=4.9,<5"'
+    )
+    advice += 'pip install "opencv-python-headless>=4.9,<5"; or give --boxes'
+    assert str(error.value).endswith(advice)
+
+
+def test_an_opencv_whose_cascade_files_are_gone_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(cv2.data, "haarcascades", f"{tmp_path}/")
-    with pytest.raises(AssetError, match="opencv-python-headless<5.*--boxes"):
+    with pytest.raises(AssetError, match="comes without its face cascades"):
         Detector()
 
 
