@@ -113,7 +113,7 @@ def test_an_opencv_without_cascades_is_named_with_what_to_uninstall(monkeypatch,
         Detector()
     headless = f"opencv-python-headless {version('opencv-python-headless')}"
     assert f"(installed: opencv-python 5.0.0, {headless})" in str(error.value)
-    advice = 'pip uninstall opencv-python opencv-python-headless; '
+    advice = "pip uninstall opencv-python opencv-python-headless; "
     advice += 'pip install "opencv-python-headless>=4.9,<5"; or give --boxes'
     assert str(error.value).endswith(advice)
 
