@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from synthforge import plugins
 from synthforge.config import config_path, load_config
 from synthforge.datasets.celebamask import CelebAMaskSource
 from synthforge.datasets.custom import CustomLayout, CustomSource
@@ -11,10 +12,10 @@ from synthforge.datasets.facesynthetics import FaceSyntheticsSource
 from synthforge.datasets.helen import HelenSource
 from synthforge.datasets.lapa import LapaSource
 from synthforge.datasets.lapa_d import LapaDSource
-from synthforge.datasets.photos import Split
+from synthforge.datasets.photos import PhotoSource, Split
 from synthforge.datasets.sample import CheckError
 from synthforge.datasets.shards import ShardSource
-from synthforge.datasets.source import Source
+from synthforge.datasets.source import Source, SourceInfo
 from synthforge.datasets.w300 import W300Source
 from synthforge.datasets.wflw import WflwSource
 from synthforge.errors import ConfigError
@@ -48,13 +49,14 @@ LAYOUTS: dict[str, Callable[[Sequence[Path], Split], Source]] = {
     "custom": _custom,
     "shards": _shards,
 }
+GROUP = "synthforge.layouts"  # entry points of other packages: a reader of (folders, split) too
 
 
 def open_source(layout: str, folders: Sequence[Path], split: Split = "all") -> Source:
     """Open folders of one layout.
 
     Args:
-        layout: one of `LAYOUTS`, or a custom layout by name or YAML path.
+        layout: one of `LAYOUTS`, one that another package adds, or a custom layout by name or YAML path.
         folders: one folder for shards and custom layouts, any number for the others.
         split: train, val, test or all; by the benchmark's own lists or folders, by person in custom
             layouts. Shards have none.
@@ -63,10 +65,16 @@ def open_source(layout: str, folders: Sequence[Path], split: Split = "all") -> S
     """
     if layout in LAYOUTS:
         return LAYOUTS[layout](folders, split)
+    if layout in (added := plugins.found(GROUP)):
+        source = plugins.load(added[layout])(folders, split)
+        if not (isinstance(source, PhotoSource) and isinstance(getattr(source, "info", None), SourceInfo)):
+            what, fix = f"reads a {type(source).__name__}", "give a PhotoSource with its SourceInfo as `info`"
+            raise ConfigError(what, where=f"layout {layout!r} ({added[layout].value})", fix=fix)
+        return source
     try:
         path = config_path("layouts", layout)
     except ConfigError as error:
-        fix = f"use one of: {', '.join(LAYOUTS)}, or a layout's YAML file"
+        fix = f"use one of: {', '.join([*LAYOUTS, *added])}, or a layout's YAML file"
         raise ConfigError(f"unknown layout {layout!r}", where="--layout", fix=fix) from error
     return CustomSource(load_config(CustomLayout, path), _single(folders), split)
 
