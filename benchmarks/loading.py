@@ -24,7 +24,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from synthforge.datasets.batches import BatchLoader
-from synthforge.storage.reader import DatasetReader, decode_image
+from synthforge.storage.codecs import decode_image
+from synthforge.storage.reader import DatasetReader
 
 KEYS = ("rgb", "segmentation", "depth", "landmarks_2d")
 BATCH = 32

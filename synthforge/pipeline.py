@@ -21,11 +21,12 @@ from synthforge.generators.next3d.config import LATENT
 from synthforge.heads.base import HeadModel
 from synthforge.heads.registry import load_head
 from synthforge.landmark_sets import dense_set
+from synthforge.scene.attributes import attribute_table
 from synthforge.scene.sampling import SceneSampler, with_resolution
 from synthforge.storage.index import CONFIG
 from synthforge.storage.reader import DatasetReader
-from synthforge.storage.run import Sample
 from synthforge.storage.schema import Layout
+from synthforge.storage.source import Sample
 from synthforge.storage.writer import encode_frame
 from synthforge.types import Frame, NeuralImage, Render, SceneParams
 
@@ -92,7 +93,7 @@ class SceneSource:
             shape_names=head.shape_names,
             expression_names=head.expression_names,
             joint_names=head.joint_names,
-            attributes=self.sampler.attribute_schema,
+            attributes=attribute_table(c.scene),
             normals=c.normals,
             segmentation_bare=c.segmentation_bare,
             soft_masks=self._soft_masks if c.soft_masks else (),
@@ -249,7 +250,7 @@ def rerender(folder: Path, index: int, resolution: int | None = None) -> tuple[F
         return frame, f"made at {resolution} px; stored at {reader.index['resolution']} px"
     frame = source.render(params)
     stored = reader.stored(index)
-    made = encode_frame(frame, source.layout, int(stored["attempt"]))
+    made = encode_frame(frame, source.layout)
     different = [name for name in stored if not _same(made[name], stored[name])]
     if not different:
         return frame, "equals the stored sample in every byte"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,9 @@ class SceneParams:
 
     `shape`, `expression` are the head model's coefficients; `pose` is axis-angle per joint in
     the order of `HeadModel.joint_names`; `attributes` maps a name to a float, or to a str for
-    categorical ones; `latent` is the code of a neural generator, empty without one. Randomness too
-    fine to store (strand jitter, noise) comes from `rng.sample_rng(seed, index, stream)`.
+    categorical ones; `latent` is the code of a neural generator, empty without one; `attempt` counts the
+    draws of this index that were rejected before. Randomness too fine to store (strand jitter, noise) comes
+    from `rng.sample_rng(seed, index, stream)`.
     """
 
     seed: int
@@ -42,6 +43,7 @@ class SceneParams:
     camera: Camera
     attributes: dict[str, float | str] = field(default_factory=dict)
     latent: Float[np.ndarray, " z"] = field(default_factory=lambda: np.zeros(0, np.float32))
+    attempt: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,10 @@ class Render:
 
 @dataclass(frozen=True)
 class Frame:
-    """One labelled image; shapes, dtypes and units as in docs/dataset.md. None: not asked for."""
+    """One labelled image; shapes, dtypes and units as in docs/dataset.md. None: not asked for.
+
+    `extra`: labels besides these, by the name they are declared under in `storage.schema.LABELS`.
+    """
 
     rgb: UInt8[np.ndarray, "h w 3"]
     segmentation: UInt8[np.ndarray, "h w"]
@@ -134,6 +139,7 @@ class Frame:
     landmarks_dense_2d: Float[np.ndarray, "n 2"] | None = None
     landmarks_dense_3d: Float[np.ndarray, "n 3"] | None = None
     landmarks_dense_visible: UInt8[np.ndarray, " n"] | None = None
+    extra: dict[str, Shaped[np.ndarray, "..."]] = field(default_factory=dict)
 
     def picture(self, labels: bool = False) -> UInt8[np.ndarray, "h w 3"]:
         """The image; with `labels` segmentation, landmarks, depth and normals stand beside it."""

@@ -75,7 +75,7 @@ class Dataset(torch.utils.data.Dataset):
 
     def _about(self, name: str) -> FieldInfo:
         (shape, dtype), said = self.reader.form(name), self.reader.about(name)
-        words = tuple(map(str, said.get("values", ())))
+        words = tuple(map(str, said.get("words", ())))
         kind = "word" if words else str(_SIGNED.get(dtype, dtype))
         return FieldInfo(
             shape, kind, *(str(said.get(key, "")) for key in ("unit", "frame", "description")), words

@@ -101,7 +101,7 @@ def _attributes(reader: DatasetReader) -> tuple[dict[str, np.ndarray], dict[str,
     for name, about in reader.index["attributes"].items():
         values = reader.column(f"attributes/{name}")
         if about["kind"] == "categorical":
-            words[name] = {word: int((values == word).sum()) for word in about["values"]}
+            words[name] = {word: int((values == word).sum()) for word in about["words"]}
         else:
             numbers[name] = values
     return numbers, words

@@ -69,22 +69,6 @@ class SceneSampler:
                 fix="use --config paper, or for example --set 'scene.expression={uniform: [-2, 2]}'",
             )
 
-    @property
-    def attribute_schema(self) -> dict[str, dict[str, Any]]:
-        """name -> {kind: continuous, range} or {kind: categorical, values}."""
-        schema: dict[str, dict[str, Any]] = {}
-        for name, distribution in self.config.attributes.items():
-            if (values := distribution.values) is not None:
-                schema[name] = {"kind": "categorical", "values": values}
-            else:
-                bounds = [b if math.isfinite(b) else None for b in distribution.range]
-                schema[name] = {"kind": "continuous", "range": bounds}
-        if (names := self.config.expression.values) is not None:
-            schema["expression"] = {"kind": "categorical", "values": names}
-            if self.config.expression_intensity is not None:
-                schema["expression_intensity"] = {"kind": "continuous", "range": [0.0, 1.0]}
-        return schema
-
     def sample(
         self, seed: int, index: int, attempt: int = 0, fixed: Mapping[str, Any] = MappingProxyType({})
     ) -> SceneParams:
@@ -117,7 +101,7 @@ class SceneSampler:
         gaze = self._gaze(stream("gaze", one_face), seen_by, turn, joints)
         self._couple_lids(expression, gaze)
         pose = self._pose(turn, jaw, gaze)
-        return SceneParams(seed, index, shape, expression, pose, camera, attributes, latent)
+        return SceneParams(seed, index, shape, expression, pose, camera, attributes, latent, attempt)
 
     def _attributes(self, draw: _Stream) -> dict[str, Value]:
         rng, fixed = draw.rng, draw.fixed

@@ -4,27 +4,26 @@ import os
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import h5py
 import numpy as np
-import simplejpeg  # the same pixels as OpenCV, in three quarters of the time
-from deflate import DeflateError, zlib_decompress  # libdeflate: half the time of zlib
 from jaxtyping import Float, UInt8
 
 from synthforge.conventions import CLASS_ID
 from synthforge.errors import DatasetError
 from synthforge.landmark_sets import dense_set, load_scheme
+from synthforge.provenance import dataset_sha256
+from synthforge.storage.codecs import UNREADABLE, decode_image, inflated_plane, is_plane
 from synthforge.storage.index import INDEX, read_index
-from synthforge.storage.schema import restore_depth, restore_normals
+from synthforge.storage.schema import LABELS
 from synthforge.types import Camera, SceneParams
 
 _MAX_OPEN = 32  # shards held open per process
 _CHUNK_CACHE = 1 << 16  # bytes per data set: a plane is read once, only the table of images is kept
 GROUPS = ("attributes", "soft_masks")
+_LABELS = {label.name: label for label in LABELS}
 
 
 class DatasetReader:
@@ -32,9 +31,11 @@ class DatasetReader:
 
     `rgb` uint8 h w 3; `segmentation`, `segmentation_bare`, `alpha` uint8 h w; `depth` float32 h w
     in metres (inf: background); `normals` float32 h w 3; `soft_masks` and `attributes` dicts by
-    name; all other data sets as stored. Files open on first use, per process: a reader may be
-    forked or pickled.
+    name, attributes as words or numbers; the others as docs/dataset.md has them. Files open on first use,
+    per process: a reader may be forked or pickled, and used in the workers of a `DataLoader`.
 
+    Args:
+        path: folder with `dataset.json`, of schema version 1 or 2.
     Raises:
         DatasetError: no data set there, or a shard is missing or damaged.
     """
@@ -51,6 +52,8 @@ class DatasetReader:
         self.index: dict[str, Any] = index
         self.shards: list[dict] = index["shards"]
         self.first = [shard["first_index"] for shard in self.shards]
+        attributes = index["attributes"].items()
+        self.words = {f"attributes/{name}": about["words"] for name, about in attributes if "words" in about}
         self._close()
 
     def __len__(self) -> int:
@@ -71,7 +74,12 @@ class DatasetReader:
     @property
     def keys(self) -> tuple[str, ...]:
         """What a sample holds; soft masks and attributes are one key each."""
-        return tuple(dict.fromkeys(name.partition("/")[0] for name in self.names))
+        return tuple(dict.fromkeys([*(name.partition("/")[0] for name in self.names), "attributes"]))
+
+    @property
+    def sha256(self) -> str:
+        """Hash of every byte of the shards."""
+        return dataset_sha256(self.index)
 
     def read(self, i: int, keys: Iterable[str] | None = None) -> dict[str, Any]:
         """Sample `i`, with only the named keys (default: all).
@@ -98,18 +106,22 @@ class DatasetReader:
         Raises:
             DatasetError: there is no data set of that name.
         """
-        data = self._data(0, name)
+        data, label = self._data(0, name), _LABELS.get(name)
         side = self.index["resolution"]
-        decoded = {"rgb": (side, side, 3)}.get(name, data.shape[1:])
-        return decoded, np.dtype({"rgb": "u1", "depth": "f4", "normals": "f4"}.get(name, data.dtype))
+        shape = (side, side, 3) if name == "rgb" else data.shape[1:]
+        return shape, np.dtype(label.dtype) if label else data.dtype
 
     def about(self, name: str) -> dict[str, Any]:
-        """What a shard says of a data set: unit, frame, description, and values or names where it has them.
+        """What a shard says of a data set: unit, frame, description, and words or names where it has them.
 
         Raises:
             DatasetError: there is no data set of that name.
         """
-        return dict(self._data(0, name).attrs)
+        said = dict(self._data(0, name).attrs)
+        if name in self.words:
+            said.pop("values", None)
+            said["words"] = self.words[name]
+        return said
 
     def read_into(self, i: int, out: dict[str, np.ndarray]) -> None:
         """Decode sample `i` into C-contiguous arrays of the shapes and types `form` says.
@@ -130,9 +142,7 @@ class DatasetReader:
         for shard in range(len(self.shards)):
             data = self._data(shard, name)
             values = self._values(data, (), f"{self.shards[shard]['file']}, {name}")
-            if "values" in data.attrs:
-                values = np.asarray(data.attrs["values"], object)[values]
-            parts.append(values)
+            parts.append(np.asarray(self.words[name], object)[values] if name in self.words else values)
         return np.concatenate(parts)
 
     def landmarks(
@@ -190,7 +200,7 @@ class DatasetReader:
     def params(self, i: int) -> SceneParams:
         """What sample `i` was rendered from."""
         names = ("shape", "expression", "pose", "latent")
-        names += ("intrinsics", "cam2world", "attributes", "index")
+        names += ("intrinsics", "cam2world", "attributes", "index", "attempt")
         sample = self.read(i, (*names, "distortion") if "distortion" in self.keys else names)
         size = (self.index["resolution"],) * 2
         return SceneParams(
@@ -207,6 +217,7 @@ class DatasetReader:
             ),  # fmt: skip
             attributes=sample["attributes"],
             latent=sample["latent"],
+            attempt=int(sample["attempt"]),
         )
 
     def _place(self, i: int) -> tuple[int, int]:
@@ -220,20 +231,19 @@ class DatasetReader:
         value = self._values(data, row, where)
         if name == "rgb" and data.ndim == 1:  # encoded
             return decode_image(value, where, out)
-        if name == "depth":
-            return restore_depth(value, out)
-        if name == "normals":
-            return restore_normals(value, out)
+        label = _LABELS.get(name)
+        if label and label.decode:
+            return label.decode(value, out)
         if out is not None:
             out[...] = value
         if name.startswith("attributes/"):
-            return data.attrs["values"][value] if "values" in data.attrs else float(value)
+            return self.words[name][value] if name in self.words else float(value)
         return value
 
     def _values(self, data: h5py.Dataset, at: int | tuple, where: str) -> Any:
         try:
             return inflated_plane(data, at) if is_plane(data) and at != () else data[at]
-        except (OSError, RuntimeError, ValueError, DeflateError) as error:
+        except UNREADABLE as error:
             fix = f"run: synthforge verify {self.path}"
             raise DatasetError(f"cannot be read ({error})", where=where, fix=fix) from error
 
@@ -243,7 +253,7 @@ class DatasetReader:
         if not self._field_names:
             names: list[str] = []
             file, _ = self._open(0)
-            file.visititems(lambda name, item: names.append(name) if is_data(item) else None)
+            file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
             self._field_names = names
         return self._field_names
 
@@ -251,7 +261,7 @@ class DatasetReader:
         file, handles = self._open(shard)
         if name not in handles:
             item = file.get(name)
-            if not is_data(item):
+            if not isinstance(item, h5py.Dataset):
                 known = ", ".join(self.keys)
                 path = self.path / self.shards[shard]["file"]
                 raise DatasetError(f"no data set {name!r}", where=str(path), fix=f"it holds: {known}")
@@ -290,50 +300,3 @@ def pupils_visible(
     column, row = np.where(inside[:, None], pupils, 0).astype(int).T
     seen = segmentation[row, column] == [CLASS_ID["left_eye"], CLASS_ID["right_eye"]]
     return np.where(inside, np.where(seen, 2, 1), 0).astype(np.uint8)
-
-
-def is_data(item: object) -> bool:
-    """Whether an HDF5 object is a data set rather than a group."""
-    return isinstance(item, h5py.Dataset)
-
-
-def is_plane(data: h5py.Dataset) -> bool:
-    """Whether each sample is one deflated chunk, as `writer` leaves images of labels."""
-    return data.chunks == (1, *data.shape[1:]) and data.compression == "gzip" and not data.fletcher32
-
-
-def inflated_plane(data: h5py.Dataset, row: int) -> np.ndarray:
-    """One sample of such a data set, as `data[row]` but without HDF5's filters and selections on the way.
-
-    Raises:
-        OSError, RuntimeError, ValueError, DeflateError: the chunk is damaged or missing.
-    """
-    skipped, chunk = data.id.read_direct_chunk((row, *(0 for _ in data.shape[1:])))
-    if skipped:  # this chunk was stored with a filter left out
-        return data[row]
-    size = prod(data.shape[1:]) * data.dtype.itemsize
-    stored = np.frombuffer(zlib_decompress(chunk, size), np.uint8)
-    if data.shuffle:  # all first bytes, then all second bytes, ...
-        stored = cv2.merge(list(stored.reshape(data.dtype.itemsize, -1, 1)))
-    else:
-        stored = stored.copy()  # to be written to
-    return stored.view(data.dtype).reshape(data.shape[1:])
-
-
-def decode_image(encoded: np.ndarray, where: str, out: np.ndarray | None = None) -> np.ndarray:
-    """JPEG or PNG bytes -> uint8 h w 3, sRGB.
-
-    Raises:
-        DatasetError: they are neither, or of another size than `out`.
-    """
-    rgb = None
-    if encoded[:2].tobytes() == b"\xff\xd8":
-        try:
-            rgb = simplejpeg.decode_jpeg(encoded, buffer=out)
-        except ValueError:
-            pass
-    elif encoded.size and (bgr := cv2.imdecode(encoded, cv2.IMREAD_COLOR)) is not None:
-        rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=out)
-    if rgb is None or (out is not None and rgb.shape != out.shape):
-        raise DatasetError("is not a readable image", where=where)
-    return rgb

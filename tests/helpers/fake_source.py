@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from synthforge.rng import sample_rng
-from synthforge.storage.run import Sample
 from synthforge.storage.schema import Layout
+from synthforge.storage.source import Sample
 from synthforge.types import Camera, Frame, SceneParams
 
 STYLES = ["bald", "short", "long"]
 ATTRIBUTES = {
     "age": {"kind": "continuous", "range": [16, 80]},
-    "hair_style": {"kind": "categorical", "values": STYLES},
+    "hair_style": {"kind": "categorical", "words": STYLES},
 }
 JOINTS = ("neck", "jaw")
 
@@ -37,7 +37,7 @@ def fake_layout(resolution: int = 32, codec: str = "png", **changes: Any) -> Lay
     return Layout(resolution, codec, **(values | {"soft_masks": ("hair",)} | changes))
 
 
-def fake_frame(seed: int, index: int, size: int = 32) -> Frame:
+def fake_frame(seed: int, index: int, size: int = 32, attempt: int = 0) -> Frame:
     """A sphere of 0.1 m at about 1 m: depth, normals and landmarks in closed form."""
     rng = sample_rng(seed, index, "fake")
     f = 4.0 * size
@@ -59,6 +59,7 @@ def fake_frame(seed: int, index: int, size: int = 32) -> Frame:
         seed, index, rng.normal(size=3).astype(np.float32), rng.normal(size=2).astype(np.float32),
         rng.normal(size=(2, 3)).astype(np.float32), Camera(k, np.eye(4, dtype=np.float32), (size, size)),
         {"age": float(np.float32(rng.uniform(16, 80))), "hair_style": str(rng.choice(STYLES))},
+        attempt=attempt,
     )  # fmt: skip
     segmentation = np.where(hit, rng.integers(1, 21), 0).astype(np.uint8)
     landmarks_2d = (landmarks[:, :2] * f / landmarks[:, 2:] + size / 2).astype(np.float32)
@@ -90,6 +91,7 @@ class FakeSource:
     seconds: float = 0.0
     fail_at: int = -1
     die_at: int = -1
+    batch: int = 0
 
     def __call__(self, index: int) -> Sample:
         time.sleep(self.seconds)
@@ -98,7 +100,13 @@ class FakeSource:
         if index == self.die_at:
             os._exit(9)
         rejected = ("too small",) * (index % 5 == 3)
-        return Sample(fake_frame(self.seed, index, self.layout.resolution), rejected)
+        return Sample(fake_frame(self.seed, index, self.layout.resolution, len(rejected)), rejected)
+
+    def draw(self, indices: Sequence[int]) -> list[int]:
+        return list(indices)
+
+    def finish(self, drawn: int) -> Sample:
+        return self(drawn)
 
 
 @dataclass
@@ -113,6 +121,3 @@ class FakeBatches(FakeSource):
         if self.fail_at in indices:
             raise ValueError("no device")
         return list(indices)
-
-    def finish(self, drawn: int) -> Sample:
-        return super().__call__(drawn)

@@ -15,7 +15,8 @@ from synthforge.cameras.project import orbit_camera
 from synthforge.report.plots import bars, histogram, nice_ticks
 from synthforge.report.statistics import Statistics, statistics
 from synthforge.storage.reader import DatasetReader
-from synthforge.storage.run import Sample, run
+from synthforge.storage.run import run
+from synthforge.storage.source import Sample
 from tests.helpers.fake_source import FakeConfig, FakeSource, fake_frame
 
 N = 7

@@ -9,13 +9,16 @@ from scipy import stats
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from synthforge.attributes import ATTRIBUTES, Attribute
 from synthforge.cameras.project import project
 from synthforge.config import config_path, from_dict, load_config
 from synthforge.errors import ConfigError
 from synthforge.generate_config import GenerateConfig
 from synthforge.heads.anthro import ASSET, NamedPoints, anthro_points
 from synthforge.heads.measure import MEASURES, PROPORTIONS, measure
+from synthforge.scene.attributes import attribute_table
 from synthforge.scene.config import SceneConfig
+from synthforge.scene.expressions import EXPRESSIONS
 from synthforge.scene.sampling import FACE_CENTRE, SceneSampler
 from tests.helpers.tiny_head import tiny_head
 
@@ -149,8 +152,24 @@ def test_attributes_follow_the_configuration():
     men = [d for d in draws if d["sex"] == "male"]
     assert all(d["facial_hair"] == "none" for d in draws if d["sex"] == "female")
     assert stats.binomtest(sum(d["facial_hair"] == "full" for d in men), len(men), 0.75).pvalue > 1e-3
-    assert s.attribute_schema["facial_hair"] == {"kind": "categorical", "values": ["none", "full"]}
-    assert s.attribute_schema["skin_tone"] == {"kind": "continuous", "range": [1.0, 10.0]}
+
+
+def test_ids_of_words_do_not_depend_on_the_configuration():
+    beard = {"categorical": {"full": 1, "none": 1}}
+    tone = {"given": {"complexion": {"pale": 1, "dark": {"uniform": [7, 9]}, "even": 4}}}
+    complexion = {"categorical": {"pale": 1, "dark": 2, "even": 0}}
+    smiling = {"categorical": {"smile": 1, "neutral": 1}}
+    attributes = {"complexion": complexion, "facial_hair": beard, "skin_tone": tone}
+    table = attribute_table(scene(attributes=attributes, expression=smiling))
+    fixed = {"kind": "categorical", "words": list(ATTRIBUTES["facial_hair"].words)}
+    for name, more in (("facial_hair", fixed), ("skin_tone", {"kind": "continuous", "range": [1.0, 9.0]})):
+        assert table[name] == more | {"text": ATTRIBUTES[name].text}
+    assert table["complexion"] == {"kind": "categorical", "words": ["dark", "even", "pale"]}
+    assert table["expression"] == {"kind": "categorical", "words": list(EXPRESSIONS)}
+    own = {"facial_hair": Attribute("facial_hair", "of a backend", "none", ("none", "full"))}
+    assert attribute_table(scene(attributes={"facial_hair": beard}), own)["facial_hair"]["words"] == [
+        "none", "full"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

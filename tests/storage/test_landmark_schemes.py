@@ -11,7 +11,8 @@ from synthforge.conventions import CLASS_ID
 from synthforge.errors import DatasetError
 from synthforge.landmark_sets import between_jaw_points, dense_set
 from synthforge.storage.reader import DatasetReader, pupils_visible
-from synthforge.storage.run import Sample, run
+from synthforge.storage.run import run
+from synthforge.storage.source import Sample
 from synthforge.storage.verify import verify
 from tests.helpers.fake_source import FakeConfig, FakeSource, fake_layout
 

@@ -15,15 +15,18 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from synthforge.errors import DatasetError
-from synthforge.storage.index import ShardPlan, shard_attributes, write_index
-from synthforge.storage.reader import DatasetReader, inflated_plane, is_plane
-from synthforge.storage.schema import (
+from synthforge.storage.codecs import (
+    inflated_plane,
+    is_plane,
     quantise_depth,
     quantise_normals,
     restore_depth,
     restore_normals,
 )
-from synthforge.storage.writer import ShardKey, ShardWriter, encode_frame
+from synthforge.storage.index import write_index
+from synthforge.storage.reader import DatasetReader
+from synthforge.storage.shards import Origin, ShardPlan, shard_attributes
+from synthforge.storage.writer import ShardWriter, encode_frame
 from synthforge.types import Frame
 from tests.helpers.fake_source import FakeConfig, fake_frame, fake_layout
 
@@ -31,13 +34,13 @@ from tests.helpers.fake_source import FakeConfig, fake_frame, fake_layout
 def write(out: Path, frames: list[Frame], **layout: object) -> DatasetReader:
     """One shard of the given frames, and its reader."""
     built = fake_layout(frames[0].rgb.shape[0], **layout)
-    plan = ShardPlan(0, 0, len(frames), True)
+    plan, origin = ShardPlan(0, 0, len(frames), True), Origin(vars(FakeConfig()), "c", {})
     (out / "shards").mkdir(parents=True)
-    with ShardWriter(out / plan.file, built, ShardKey(0, len(frames), "c", {})) as writer:
+    with ShardWriter(out, plan, built, origin) as writer:
         for frame in frames:
             writer.add(encode_frame(frame, built))
         writer.publish()
-    write_index(out, [plan], built, vars(FakeConfig()), "c", {})
+    write_index(out, [plan], built, origin)
     return DatasetReader(out)
 
 
@@ -140,7 +143,7 @@ def test_file_is_what_the_schema_says_to_any_hdf5_reader(tmp_path: Path) -> None
         assert list(file["pose"].attrs["names"]) == ["neck", "jaw"]
         assert list(file["expression"].attrs["names"]) == ["smile", "blink"]
         style = file["attributes/hair_style"]
-        assert style.attrs["values"][style[0]] == frames[0].params.attributes["hair_style"]
+        assert style.attrs["words"][style[0]] == frames[0].params.attributes["hair_style"]
         assert {"schema_version", "first_index", "n_samples", "complete"} <= set(file.attrs)
         assert np.isnan(file["alignment_rms"][()]).all()
         assert file["sample_seed"].dtype == np.uint64 and file["index"].dtype == np.int64
@@ -161,11 +164,12 @@ def test_same_frames_make_the_same_bytes(tmp_path: Path) -> None:
 
 def test_unfinished_shards_leave_nothing(tmp_path: Path) -> None:
     layout = fake_layout()
-    unfinished = ShardWriter(tmp_path / "s.h5", layout, ShardKey(0, 2, "", {}))
+    (tmp_path / "shards").mkdir()
+    unfinished = ShardWriter(tmp_path, ShardPlan(0, 0, 2, False), layout, Origin({}, "", {}))
     with pytest.raises(KeyboardInterrupt), unfinished as w:
         w.add(encode_frame(fake_frame(0, 0), layout))
         raise KeyboardInterrupt
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "shards").iterdir()) == []
     (tmp_path / "half.h5").write_bytes(b"\x89HDF\r\n\x1a\n half")
     with pytest.raises(DatasetError, match="half.h5: cannot be read as HDF5"):
         shard_attributes(tmp_path / "half.h5")

@@ -203,7 +203,7 @@ def test_another_configuration_is_refused_naming_the_keys(
         with pytest.raises(DatasetError, match="another generator"):
             run(FakeSource(generator={"backend": "b"}), FakeConfig(), out, n=9, workers=0, shards=span)
     with monkeypatch.context() as patch, pytest.raises(DatasetError, match="another synthforge_version"):
-        patch.setattr("synthforge.storage.index.__version__", "99")
+        patch.setattr("synthforge.storage.shards.__version__", "99")
         run(FakeSource(), FakeConfig(), out, n=9, workers=0)
     assert fingerprint(out) == before
 

@@ -55,7 +55,7 @@ FAULTS = {
     "normals": ("normals", np.full((32, 32, 3), 20), "sample 6, normals: length"),
     "image": ("rgb", np.zeros(9, np.uint8), "sample 6, rgb: cannot be decoded"),
     "index": ("index", 77, "sample 6, index: is 77"),
-    "category": ("attributes/hair_style", 3, "sample 6, attributes/hair_style: 3 is no index into 3 values"),
+    "category": ("attributes/hair_style", 3, "sample 6, attributes/hair_style: 3 is no index into 3 words"),
 }
 
 

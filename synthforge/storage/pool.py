@@ -1,0 +1,195 @@
+"""Stored samples in order, made by worker processes.
+
+Where a source draws in batches, a thread of this process draws them, ahead of the workers, who label
+and encode.
+"""
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from synthforge.errors import SynthforgeError
+from synthforge.storage.shards import ShardPlan
+from synthforge.storage.source import SampleSource
+from synthforge.storage.writer import Record, encode_frame
+
+SINGLE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
+)
+Stored = tuple[Record, tuple[str, ...]]  # a sample as it is written, and its rejected draws
+Task = tuple[int, Any]  # a sample's index, and what was drawn of it in a batch, or None
+
+
+@contextmanager
+def stored_samples(source: SampleSource, plans: list[ShardPlan], workers: int) -> Iterator[Iterator[Stored]]:
+    """All samples of the shards, in order; only a bounded number is in flight.
+
+    Args:
+        workers: processes of one thread each; 0 works in this process.
+    """
+    tasks = _tasks(source, plans)
+    if workers == 0:
+        yield (_make(source, *task) for task in tasks)
+        return
+    in_flight = 4 * workers + 8
+    with _environment(SINGLE_THREAD):
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (source,))
+        try:
+            if source.batch:
+                with _ahead(tasks, 2 * source.batch) as tasks:
+                    yield _ordered(pool, tasks, in_flight)
+            else:
+                yield _ordered(pool, tasks, in_flight)
+        except BrokenProcessPool as error:
+            raise SynthforgeError(
+                "a worker process died (killed, or out of memory)",
+                where="generate",
+                fix="run the same command again, with fewer --workers if memory is short",
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _tasks(source: SampleSource, plans: Iterable[ShardPlan]) -> Iterator[Task]:
+    """What there is to do for each sample, in order: its index, or what was drawn of it."""
+    for plan in plans:
+        indices = range(plan.first_index, plan.first_index + plan.n_samples)
+        if source.batch:
+            for start in range(0, len(indices), source.batch):
+                batch = indices[start : start + source.batch]
+                with _named(f"samples {batch[0]} to {batch[-1]}"):
+                    drawn = source.draw(batch)
+                yield from zip(batch, drawn, strict=True)
+        else:
+            yield from ((index, None) for index in indices)
+
+
+@contextmanager
+def _ahead(tasks: Iterator[Task], n: int) -> Iterator[Iterator[Task]]:
+    """The same tasks, up to `n` of them drawn by a thread before they are asked for."""
+    ready: queue.Queue = queue.Queue(n)
+    stopped = threading.Event()
+
+    def put(item: Any) -> None:
+        while not stopped.is_set():
+            try:
+                return ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def draw() -> None:
+        try:
+            for task in tasks:
+                put((task, None))
+                if stopped.is_set():
+                    return
+            put((None, None))
+        except BaseException as error:
+            put((None, error))
+
+    def take() -> Iterator[Task]:
+        while True:
+            task, error = ready.get()
+            if error is not None:
+                raise error
+            if task is None:
+                return
+            yield task
+
+    thread = threading.Thread(target=draw, daemon=True)
+    thread.start()
+    try:
+        yield take()
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def _ordered(pool: ProcessPoolExecutor, tasks: Iterator[Task], in_flight: int) -> Iterator[Stored]:
+    pending: deque[Future] = deque()
+    failure: SynthforgeError | None = None
+    while True:
+        try:
+            task = next(tasks, None)
+        except SynthforgeError as error:  # raised after what was drawn before it has been stored
+            failure = error
+            break
+        if task is None:
+            break
+        # Workers start inside and inherit the mask: Ctrl-C is for the parent, which ends them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        pending.append(pool.submit(_work, *task))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        while pending and (len(pending) >= in_flight or pending[0].done()):
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+    if failure:
+        raise failure
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Environment variables for the processes started inside."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+_worker_source: SampleSource | None = None
+
+
+def _start_worker(source: SampleSource) -> None:
+    """Set up a worker: one thread, gone with the parent."""
+    global _worker_source
+    _worker_source = source
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    cv2.setNumThreads(1)
+
+
+def _follow_parent() -> None:
+    wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
+def _work(index: int, drawn: Any) -> Stored:
+    return _make(_worker_source, index, drawn)
+
+
+def _make(source: SampleSource, index: int, drawn: Any) -> Stored:
+    with _named(f"sample {index}"):
+        sample = source(index) if drawn is None else source.finish(drawn)
+        return encode_frame(sample.frame, source.layout), sample.rejected
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Unforeseen errors inside become one line that names the sample and the place in the code."""
+    try:
+        yield
+    except SynthforgeError:
+        raise
+    except Exception as error:
+        trace = error.__traceback__
+        while trace.tb_next:
+            trace = trace.tb_next
+        place = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        raise SynthforgeError(
+            f"{type(error).__name__}: {' '.join(str(error).split())} ({place})", where=what
+        ) from error
