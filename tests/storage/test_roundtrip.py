@@ -28,13 +28,13 @@ from synthforge.storage.reader import DatasetReader
 from synthforge.storage.shards import Origin, ShardPlan, shard_attributes
 from synthforge.storage.writer import ShardWriter, encode_frame
 from synthforge.types import Frame
-from tests.helpers.fake_source import FakeConfig, fake_frame, fake_layout
+from tests.helpers.fake_source import FakeConfig, FakeSource, fake_frame, fake_layout
 
 
 def write(out: Path, frames: list[Frame], **layout: object) -> DatasetReader:
     """One shard of the given frames, and its reader."""
     built = fake_layout(frames[0].rgb.shape[0], **layout)
-    plan, origin = ShardPlan(0, 0, len(frames), True), Origin(vars(FakeConfig()), "c", {})
+    plan, origin = ShardPlan(0, 0, len(frames), True), Origin(vars(FakeConfig()), "c", FakeSource().generator)
     (out / "shards").mkdir(parents=True)
     with ShardWriter(out, plan, built, origin) as writer:
         for frame in frames:
