@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from synthforge.report.draw import contact_sheet, resized
-from synthforge.storage.run import SampleSource
+from synthforge.storage.source import SampleSource
 
 TILE = 256  # pixels
 COLUMNS = 3
