@@ -275,18 +275,6 @@ def test_unwritable_and_full_disks_name_the_path(tmp_path: Path, monkeypatch: py
     assert len(DatasetReader(out)) == 16
 
 
-def test_ray_makes_the_same_bytes(uninterrupted: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    seen = []
-    summary = run(
-        FakeSource(), FakeConfig(), tmp_path / "x", 20, engine="ray", progress=lambda *a: seen.append(a)
-    )
-    assert (summary.n_made, summary.missing, seen[-1]) == (20, 0, (20, 20))
-    assert fingerprint(tmp_path / "x") == fingerprint(uninterrupted)
-    with pytest.raises(SynthforgeError, match="sample 3: ValueError: no face"):
-        run(FakeSource(fail_at=3), FakeConfig(), tmp_path / "y", 20, engine="ray")
-
-
 def test_a_missing_ray_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(AssetError, match=r'ray is not installed; pip install "synthforge\[ray\]"'):
