@@ -39,11 +39,7 @@ CASES: dict[str, tuple[int, str, tuple[str, ...]]] = {
     "cap": (11, "sex=male age=20 headwear=cap facewear=surgical_mask light=day", ()),
     "headscarf": (12, "sex=female headwear=headscarf makeup=0.8 lip_color=0.8 light=night", ()),
     "hand": (13, "sex=female hair_style=pixie occluder=hand light=day", ("scene.camera.elevation_deg=15",)),
-    "traced": (
-        14,
-        "sex=female hair_style=curly eyeglasses=clear light=indoor",
-        (*TRACED, "pathtrace.spp=16"),
-    ),
+    "traced": (14, "sex=female skin_tone=4 hair_style=bob eyeglasses=clear", (*TRACED, "pathtrace.spp=16")),
 }
 
 
