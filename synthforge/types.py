@@ -114,7 +114,7 @@ class Render:
     alignment_rms: float = math.nan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Frame:
     """One labelled image; shapes, dtypes and units as in docs/dataset.md. None: not asked for.
 
@@ -140,6 +140,10 @@ class Frame:
     landmarks_dense_3d: Float[np.ndarray, "n 3"] | None = None
     landmarks_dense_visible: UInt8[np.ndarray, " n"] | None = None
     extra: dict[str, Shaped[np.ndarray, "..."]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        height, width = self.rgb.shape[:2]
+        return f"Frame({width} x {height} px, seed {self.params.seed}, index {self.params.index})"
 
     def picture(self, labels: bool = False) -> UInt8[np.ndarray, "h w 3"]:
         """The image; with `labels` segmentation, landmarks, depth and normals stand beside it."""

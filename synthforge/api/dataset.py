@@ -81,6 +81,9 @@ class Dataset(torch.utils.data.Dataset):
             shape, kind, *(str(said.get(key, "")) for key in ("unit", "frame", "description")), words
         )
 
+    def __repr__(self) -> str:
+        return f"Dataset({str(self.path)!r}, {len(self)} samples of {', '.join(self.keys)})"
+
     def __len__(self) -> int:
         return len(self.rows)
 

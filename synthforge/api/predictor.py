@@ -1,7 +1,7 @@
 """`synthforge.Predictor`: a model on pictures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
@@ -46,7 +46,7 @@ class FoundFace:
         return {name: self.landmarks[part] for name, part in PARTS.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PictureLabels:
     """What a model sees in a picture, in the picture's own pixels.
 
@@ -59,8 +59,12 @@ class PictureLabels:
     segmentation: UInt8[np.ndarray, "h w"]
     depth: Float[np.ndarray, "h w"]
     classes: tuple[str, ...]
-    colors: UInt8[np.ndarray, "c 3"] = field(repr=False)
-    _faces: list[Face] = field(repr=False)
+    colors: UInt8[np.ndarray, "c 3"]
+    _faces: list[Face]
+
+    def __repr__(self) -> str:
+        height, width = self.rgb.shape[:2]
+        return f"PictureLabels({width} x {height} px, {len(self.faces)} faces)"
 
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:
         """Classes, boxes and landmarks over the picture."""
