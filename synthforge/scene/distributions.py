@@ -85,8 +85,40 @@ class Distribution:
                     return parts[int(which)].sample(rng, drawn)
                 return np.choose(which, [part.sample(rng, drawn, size) for part in parts])
             case _:
-                name, cases = self.args
-                return _case(cases, drawn[name]).sample(rng, drawn, size)
+                return self._leaf(drawn).sample(rng, drawn, size)
+
+    def redrawn(
+        self, value: Value, before: dict[str, Value], now: dict[str, Value], rng: np.random.Generator
+    ) -> Value:
+        """A draw given `now` in place of `value`, which was drawn given `before`: the same if it can be.
+
+        A word stays with the largest probability with which both draws still follow their distributions.
+
+        Source: maximal coupling (Lindvall 1992, "Lectures on the coupling method", ch. I.5).
+        """
+        old, new = self._leaf(before), self._leaf(now)
+        if old == new:
+            return value
+        p, q = old._probabilities, new._probabilities
+        if not p or not q:
+            return new.sample(rng, now)
+        if rng.random() * p[value] < q.get(value, 0.0):
+            return value
+        more = {word: max(q[word] - p.get(word, 0.0), 0.0) for word in q}
+        return Distribution("categorical", more).sample(rng, now)
+
+    def _leaf(self, drawn: dict[str, Value]) -> "Distribution":
+        """What `given` comes down to."""
+        if self.kind != "given":
+            return self
+        name, cases = self.args
+        return _case(cases, drawn[name])._leaf(drawn)
+
+    @property
+    def _probabilities(self) -> dict[Value, float]:
+        """Of each word; nothing for numbers."""
+        words = {self.args: 1.0} if isinstance(self.args, str) else self.args
+        return {w: v / sum(words.values()) for w, v in words.items()} if isinstance(words, dict) else {}
 
     @property
     def text(self) -> str:

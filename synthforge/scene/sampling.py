@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -30,7 +29,7 @@ MAX_GAZE = math.radians(32)  # beyond it people turn the head
 
 
 @dataclass(frozen=True)
-class _Stream:
+class Stream:
     """Random numbers of one stream, and the values that replace what is drawn from it."""
 
     rng: np.random.Generator
@@ -78,13 +77,14 @@ class SceneSampler:
 
         `fixed` holds values that replace what is drawn: attributes, `expression`, `expression_intensity`,
         keys of the pose and the camera (`camera_roll_deg` for the camera's roll), or a whole `camera`.
-        Everything else keeps its random numbers: it stays as it is, unless it is `given` a fixed
-        attribute, follows from one (the face's age), or follows the camera (the gaze).
+        Everything else stays as it is, unless it is `given` a fixed attribute and has to change
+        (`Distribution.redrawn`), follows from one (the shape, from sex and age), or follows the camera (the
+        gaze).
         """
 
-        def stream(name: str, shared_by: int = 1) -> _Stream:
+        def stream(name: str, shared_by: int = 1) -> Stream:
             full_name = f"{name}/{attempt}" if attempt and shared_by == 1 else name
-            return _Stream(sample_rng(seed, index - index % shared_by, full_name), fixed)
+            return Stream(sample_rng(seed, index - index % shared_by, full_name), fixed)
 
         one_person, one_face = self.config.views_per_identity, self.config.views_per_expression
         attributes = self._attributes(stream("attributes", one_person))
@@ -103,21 +103,21 @@ class SceneSampler:
         pose = self._pose(turn, jaw, gaze)
         return SceneParams(seed, index, shape, expression, pose, camera, attributes, latent, attempt)
 
-    def _attributes(self, draw: _Stream) -> dict[str, Value]:
+    def _attributes(self, draw: Stream) -> dict[str, Value]:
         rng, fixed = draw.rng, draw.fixed
         own: dict[str, Value] = {}  # as drawn if nothing were fixed: the stream goes on from there
         drawn: dict[str, Value] = {}
-        for name, distribution in self.config.attributes.items():
-            again = deepcopy(rng) if fixed else rng
+        for i, (name, distribution) in enumerate(self.config.attributes.items()):
             own[name] = _rounded(distribution.sample(rng, own))
             drawn[name] = own[name]
             if name in fixed:
                 drawn[name] = _rounded(fixed[name])
             elif drawn != own:
-                drawn[name] = _rounded(distribution.sample(again, drawn))
+                apart = np.random.Generator(rng.bit_generator.jumped(i + 1))
+                drawn[name] = _rounded(distribution.redrawn(own[name], own, drawn, apart))
         return drawn | {name: _rounded(fixed[name]) for name in fixed if name in ATTRIBUTES}
 
-    def _shape(self, draw: _Stream, attributes: dict[str, Value]) -> np.ndarray:
+    def _shape(self, draw: Stream, attributes: dict[str, Value]) -> np.ndarray:
         """Correlated coefficients, conditioned on sex and age where the head has such axes.
 
         Source: conditional mean of a Gaussian (Bishop 2006, eq. 2.81), added to the draw.
@@ -153,7 +153,7 @@ class SceneSampler:
             share -= 0.05
         return mean + share * own
 
-    def _expression(self, draw: _Stream) -> tuple[np.ndarray, dict[str, Value]]:
+    def _expression(self, draw: Stream) -> tuple[np.ndarray, dict[str, Value]]:
         """Coefficients, and as attributes the word and the intensity they were drawn from."""
         rng, fixed = draw.rng, draw.fixed
         if self.config.expression.values is not None or "expression" in fixed:
@@ -174,12 +174,12 @@ class SceneSampler:
             scores[[name == "mouthClose" for name in self.head.expression_names]] = 0  # needs an open jaw
         return scores.astype(np.float32), {}
 
-    def _head_turn(self, draw: _Stream) -> tuple[Rotation, float]:
+    def _head_turn(self, draw: Stream) -> tuple[Rotation, float]:
         names = ("yaw_deg", "pitch_deg", "roll_deg", "jaw_deg")
         yaw, pitch, roll, jaw = (draw(name, getattr(self.config.pose, name)) for name in names)
         return Rotation.from_euler("YXZ", [yaw, -pitch, -roll], degrees=True), math.radians(jaw)
 
-    def _camera(self, draw: _Stream, turn: Rotation, joints: np.ndarray) -> Camera:
+    def _camera(self, draw: Stream, turn: Rotation, joints: np.ndarray) -> Camera:
         config, fixed = self.config.camera, draw.fixed
         if "camera" in fixed:
             return fixed["camera"]
@@ -208,11 +208,11 @@ class SceneSampler:
             return _as_stored(camera_at(centre, look_at, roll, fov, size))
         return _as_stored(orbit_camera(azimuth, elevation, roll, distance, fov, look_at, size))
 
-    def _distortion(self, draw: _Stream) -> np.ndarray:
+    def _distortion(self, draw: Stream) -> np.ndarray:
         drawn = {name: d.sample(draw.rng, {}) for name, d in self.config.camera.lens.items()}
         return np.array([drawn.get(name, 0.0) for name in LENS], np.float32)
 
-    def _gaze(self, draw: _Stream, camera: Camera, turn: Rotation, joints: np.ndarray) -> tuple[float, float]:
+    def _gaze(self, draw: Stream, camera: Camera, turn: Rotation, joints: np.ndarray) -> tuple[float, float]:
         """Azimuth (to the subject's left) and elevation of the gaze in the head, radians."""
         pose = self.config.pose
         aimed = {"gaze_azimuth_deg", "gaze_elevation_deg"} & draw.fixed.keys()

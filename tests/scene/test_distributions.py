@@ -110,3 +110,16 @@ def test_mixture_is_its_parts_by_weight():
     assert stats.kstest(draws[high], stats.norm(5, 0.1).cdf).pvalue > 1e-3
     assert d.range == (-np.inf, np.inf) and d.values is None and read(d.to_plain()) == d
     assert read({"mixture": [parts[0], {"weight": 0, "of": 9}]}).range == (0, 1)
+
+
+def test_a_redrawn_word_follows_the_new_distribution_and_stays_as_often_as_it_can():
+    old, new = {"a": 0.5, "b": 0.3, "c": 0.2}, {"a": 0.2, "b": 0.3, "d": 0.5}
+    plain = {"given": {"age": {0: {"categorical": old}, 50: {"categorical": new}}}}
+    hair, rng = Distribution.from_plain(plain, "hair"), np.random.default_rng(0)
+    before = [hair.sample(rng, {"age": 20.0}) for _ in range(20_000)]
+    after = [hair.redrawn(word, {"age": 20.0}, {"age": 60.0}, rng) for word in before]
+    for word, share in (new | {"c": 0.0}).items():
+        assert after.count(word) / len(after) == pytest.approx(share, abs=0.012)
+    stayed = sum(a == b for a, b in zip(before, after, strict=True)) / len(after)
+    assert stayed == pytest.approx(sum(min(old[w], new.get(w, 0)) for w in old), abs=0.012)
+    assert all(hair.redrawn(word, {"age": 20.0}, {"age": 49.0}, rng) == word for word in old)

@@ -13,7 +13,7 @@ from synthforge.generate_config import GenerateConfig
 from synthforge.heads import load_head
 from synthforge.rng import sample_rng
 from synthforge.scene.attributes import check_attributes
-from synthforge.scene.sampling import FACE_CENTRE, SceneSampler
+from synthforge.scene.sampling import FACE_CENTRE, SceneSampler, Stream
 
 N = 5000
 # Source: the table of variance of "Knowing the Distance" (Datagen), per cent
@@ -39,11 +39,11 @@ def sampler(name: str) -> SceneSampler:
 @cache
 def drawn(name: str) -> tuple[list[dict], np.ndarray]:
     """Attributes and expression weights of 5,000 draws: what the sampler does for them, without the rest."""
-    s, rng = sampler(name), np.random.default_rng(11)
+    s, draw = sampler(name), Stream(np.random.default_rng(11), {})
     attributes, expressions = [], []
     for _ in range(N):
-        weights, words = s._expression(rng)
-        attributes.append(s._attributes(rng) | words)
+        weights, words = s._expression(draw)
+        attributes.append(s._attributes(draw) | words)
         expressions.append(weights)
     return attributes, np.array(expressions)
 
