@@ -6,6 +6,7 @@ from importlib import import_module
 import click
 
 from synthforge import __version__
+from synthforge.cli.help import add_examples
 from synthforge.errors import SynthforgeError
 
 # name -> (module, one line of help): help of the group must not import the modules.
@@ -39,14 +40,20 @@ class _Lazy(click.Group):
         if name not in COMMANDS:
             return None
         module = import_module(f"synthforge.cli.{COMMANDS[name][0]}")
-        return getattr(module, name.replace("-", "_"))
+        command = getattr(module, name.replace("-", "_"))
+        add_examples(command, name)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Lazy,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+    epilog="\b\nExamples:\n  synthforge generate --n 64 --out out/faces\n  synthforge report out/faces",
+)
 @click.version_option(__version__)
 def main() -> None:
     """Labelled synthetic faces, and face-analysis models trained on them."""

@@ -10,7 +10,7 @@ import click
 @click.command()
 @click.option("--n", type=click.IntRange(2), default=64, show_default=True, help="Samples to fit on.")
 @click.option("--config", default="paper", show_default=True, metavar="YAML|NAME", help="What is sampled.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other samples.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
 @click.option("--batch-size", type=click.IntRange(0), default=0, help="Default: by the device.")
 @click.option("--detector", metavar="MODULE:FUNCTION", help="Your landmark detector: RGB image -> 68 x, y.")

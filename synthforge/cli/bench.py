@@ -18,15 +18,17 @@ def bench() -> None:
 
 
 @bench.command()
-@click.option("--weights", type=click.Choice(["random", "released"]), default="random", show_default=True)
+@click.option("--weights", type=click.Choice(["random", "released"]), default="random", show_default=True,
+              help="Your checkpoint, or random weights of the same networks.")  # fmt: skip
 @click.option("--head", help="Head model.  [flame for released weights, anthro for random ones]")
 @click.option("--precision", "precisions", default="fp32", show_default=True, help="For example fp32,bf16.")
 @click.option("--batch-size", "batches", callback=_list, default="0", show_default=True, metavar="N,N,...",
               help="0: what generate takes on the device.")  # fmt: skip
 @click.option("--views-per-identity", "views", callback=_list, default="1", metavar="N,N,...",
-              show_default=True)  # fmt: skip
-@click.option("--views-per-expression", "per_expression", type=click.IntRange(1), default=1)
-@click.option("--device", default="auto", show_default=True)
+              show_default=True, help="Samples that show one person.")  # fmt: skip
+@click.option("--views-per-expression", "per_expression", type=click.IntRange(1), default=1,
+              help="Samples that show one expression.")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Batches timed.")
 @click.option("--n", type=click.IntRange(0), default=0, help="Also write that many samples, end to end.")
 def next3d(

@@ -20,7 +20,8 @@ def dataset() -> None:
     type=click.Path(path_type=Path),
     help="Folder of annotated images; may be repeated.",
 )
-@click.option("--split", type=click.Choice(["train", "val", "test", "all"]), default="all", show_default=True)
+@click.option("--split", type=click.Choice(["train", "val", "test", "all"]), default="all", show_default=True,
+              help="Part of the photographs to check.")  # fmt: skip
 @click.option("--samples", default=500, show_default=True, help="Photographs read per split; 0: all.")
 @click.option("--model", type=click.Path(path_type=Path), help="Also check that this model fits the data.")
 @click.option("--leak-check", is_flag=True, help="Photographs in two splits or sets (E110) are an error.")
@@ -28,10 +29,14 @@ def check(
     layout: str, folders: tuple[Path, ...], split: str, samples: int, model: Path | None, leak_check: bool
 ) -> None:
     """Check a data set before training on it: one line for each of E101 to E114, fails on an error."""
+    from synthforge.cli.bars import bar
     from synthforge.datasets.check import check_data
     from synthforge.models.store import read_card
 
     card = read_card(model) if model else None
-    report = check_data(layout, folders, split, samples, card, leak_check)
+    with bar("photograph") as progress:
+        report = check_data(layout, folders, split, samples, card, leak_check, progress)
     click.echo(report.table())
     report.require_good()
+    given = " ".join(f"--data {folder}" for folder in folders)
+    click.echo(f"next: synthforge label-finetune --target {layout} {given}")

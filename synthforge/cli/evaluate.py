@@ -23,7 +23,8 @@ import click
 )
 @click.option("--model", type=click.Path(path_type=Path), default="shipped", show_default=True,
               help="Folder of a training run.")  # fmt: skip
-@click.option("--split", type=click.Choice(["train", "val", "test", "all"]), default="all", show_default=True)
+@click.option("--split", type=click.Choice(["train", "val", "test", "all"]), default="all", show_default=True,
+              help="Part of the images to score on.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Default: MODEL/eval/LAYOUT[-synthforge].")
 @click.option(
     "--protocol",
@@ -68,4 +69,4 @@ def evaluate(
     run(stored, source, out, flip, panels, lambda it: tqdm(it, unit="image"), config)
     click.echo((out / "summary.md").read_text(encoding="utf-8"))
     names = ", ".join(sorted(p.name for p in out.iterdir()))
-    click.echo(f"results in {out}: {names}")
+    click.echo(f"results in {out}: {names}\nnext: synthforge export-model {model}")

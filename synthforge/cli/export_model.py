@@ -15,11 +15,13 @@ def export_model(run: Path, out: Path | None, onnx: bool, licence: str) -> None:
 
     RUN is the folder of a training run, or `shipped`, the model in the package.
     """
+    from synthforge.cli.bars import bar
     from synthforge.models.export import export
     from synthforge.models.store import SHIPPED
 
     out = out or (Path("out/shipped") if run == SHIPPED else run / "export")
-    difference = export(run, out, onnx, licence)
+    with bar("step") as progress:
+        difference = export(run, out, onnx, licence, progress)
     if difference is not None:
         click.echo(f"ONNX agrees with the network to {difference:.1e} on random crops")
-    click.echo(f"model: {out}; next: synthforge predict IMAGE --model {out}")
+    click.echo(f"model: {out}\nnext: synthforge predict PICTURE.jpg --model {out}")

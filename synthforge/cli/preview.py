@@ -10,7 +10,6 @@ import click
 def write_preview(config: Any, path: Path, device: str = "auto", batch_size: int = 0) -> None:
     """Write nine faces of a `GenerateConfig` to the PNG `path`, and say where."""
     from synthforge.cli.bars import bar
-    from synthforge.errors import SynthforgeError
     from synthforge.pipeline import SceneSource
     from synthforge.report.draw import write_png
     from synthforge.report.preview import TILE, preview
@@ -18,7 +17,5 @@ def write_preview(config: Any, path: Path, device: str = "auto", batch_size: int
     small = replace(config, resolution=min(config.resolution, TILE))
     with bar("face") as progress:
         picture = preview(SceneSource(small, device, batch_size), progress)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not write_png(str(path), picture):
-        raise SynthforgeError("cannot be written", where=str(path), fix="choose another --out")
+    write_png(path, picture)
     click.echo(f"wrote {path}: nine faces of this configuration; no data set was made")

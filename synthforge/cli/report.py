@@ -15,9 +15,11 @@ def report(folder: Path, out: Path | None, samples: int) -> None:
     The page is one file that needs no network: samples with switchable overlays, distributions of
     cameras, poses, classes and attributes, sizes, and where everything came from.
     """
+    from synthforge.cli.bars import bar
     from synthforge.report.page import write_report
 
-    page, sheet = write_report(folder, out or folder / "report.html", samples)
-    click.echo(f"wrote {page} ({page.stat().st_size / 1e6:.1f} MB)")
+    with bar("sample") as progress:
+        page, sheet = write_report(folder, out or folder / "report.html", samples, progress)
+    click.echo(f"wrote {page} ({page.stat().st_size / 1e6:.1f} MB); open it in a browser")
     click.echo(f"wrote {sheet}")
-    click.echo(f"next: open {page} in a browser; synthforge train-multitask --data {folder}")
+    click.echo(f"next: synthforge train-multitask --data {folder}")

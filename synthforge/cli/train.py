@@ -44,7 +44,7 @@ def train_multitask(
     held_out = ", ".join(f"{k[6:]} {v:.4g}" for k, v in report["held_out"].items())
     click.echo(f"{report['steps']} steps, {report['views']} views, {report['minutes']} min")
     click.echo(f"held out: {held_out}")
-    click.echo(f"model: {out}; next: synthforge evaluate --model {out} --layout 300w --data DIR")
+    click.echo(f"model: {out}\nnext: synthforge evaluate --model {out} --data {folders[0]}")
 
 
 @click.command()
@@ -59,7 +59,7 @@ def train_multitask(
 @click.option("--backbone", type=click.Path(path_type=Path), default="shipped", show_default=True,
               help="Folder of a stage I run; scratch and mix take the network's size from it.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of this run.  [runs/TARGET-METHOD]")
-@click.option("--method", type=_METHODS, default="lf", show_default=True)
+@click.option("--method", type=_METHODS, default="lf", show_default=True, help="What is trained; see above.")
 @click.option("--features/--no-features", default=True, show_default=True, help="Features for label nets.")
 @click.option(
     "--label-net", type=click.Choice(["unet", "resnet18-unet", "mlp"]), default="unet", show_default=True,
@@ -111,6 +111,7 @@ def label_finetune(
     """
     from synthforge.config import config_path, load_config
     from synthforge.datasets.check import open_checked
+    from synthforge.datasets.open import has_split
     from synthforge.models.store import read_card
     from synthforge.training.fit import first_process
     from synthforge.training.label_finetune import LabelTrainConfig
@@ -130,4 +131,6 @@ def label_finetune(
     click.echo(f"{report['photographs']} photographs, {report['steps']} steps, {report['minutes']} min")
     if report["backbone_frozen"]:
         click.echo(f"backbone unchanged: sha256 {report['backbone_sha256_after'][:16]}... before and after")
-    click.echo(f"model: {out}; next: synthforge evaluate --model {out} --layout {target} --data DIR")
+    given = " ".join(f"--data {folder}" for folder in folders)
+    given += " --split test" if has_split(target, folders, "test") else ""
+    click.echo(f"model: {out}\nnext: synthforge evaluate --model {out} --layout {target} {given}")

@@ -1,6 +1,6 @@
 """All checks of all splits of a data set, as a table."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -62,6 +62,7 @@ def check_data(
     samples: int = SAMPLES,
     card: dict | None = None,
     leaks_fail: bool = False,
+    progress: Callable[[int, int], None] = lambda done, wanted: None,
 ) -> DataReport:
     """Open and check one split, or each that there is.
 
@@ -69,6 +70,7 @@ def check_data(
         samples: photographs read of each split, evenly spread; 0: all.
         card: content of a model's `model.json`, to be checked too.
         leaks_fail: E110 is an error, not a warning.
+        progress: called with (photographs read, photographs known to be wanted).
     Raises:
         ConfigError: unknown layout, or one without photographs.
     """
@@ -81,7 +83,8 @@ def check_data(
             continue
         if not isinstance(source, PhotoSource):
             raise ConfigError("shards are checked by synthforge verify", where="--layout")
-        surveys.append(survey(source, samples))
+        before = sum(s.n_read for s in surveys)
+        surveys.append(survey(source, samples, lambda done, wanted, n=before: progress(n + done, n + wanted)))
     if not surveys:
         closed = closed[:1]
     else:  # a benchmark need not have every split

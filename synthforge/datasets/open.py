@@ -18,7 +18,7 @@ from synthforge.datasets.shards import ShardSource
 from synthforge.datasets.source import Source, SourceInfo
 from synthforge.datasets.w300 import W300Source
 from synthforge.datasets.wflw import WflwSource
-from synthforge.errors import ConfigError
+from synthforge.errors import ConfigError, SynthforgeError
 
 CUSTOM_FILE = "dataset.yaml"  # describes the data folder it lies in, for the layout `custom`
 
@@ -77,6 +77,14 @@ def open_source(layout: str, folders: Sequence[Path], split: Split = "all") -> S
         fix = f"use one of: {', '.join([*LAYOUTS, *added])}, or a layout's YAML file"
         raise ConfigError(f"unknown layout {layout!r}", where="--layout", fix=fix) from error
     return CustomSource(load_config(CustomLayout, path), _single(folders), split)
+
+
+def has_split(layout: str, folders: Sequence[Path], split: Split) -> bool:
+    """Whether folders of one layout hold photographs of a split."""
+    try:
+        return len(open_source(layout, folders, split)) > 0
+    except SynthforgeError:
+        return False
 
 
 def _single(folders: Sequence[Path]) -> Path:

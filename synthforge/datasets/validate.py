@@ -76,16 +76,22 @@ class Survey:
         return len(self.records) + len(self.broken)
 
 
-def survey(source: PhotoSource, samples: int = SAMPLES) -> Survey:
-    """Read `samples` evenly spread samples (0: all)."""
+def survey(
+    source: PhotoSource,
+    samples: int = SAMPLES,
+    progress: Callable[[int, int], None] = lambda done, wanted: None,
+) -> Survey:
+    """Read `samples` evenly spread samples (0: all); `progress` is called with (read, wanted)."""
     n = len(source)
     count = min(n, samples or n)
     result = Survey(source)
-    for i in np.linspace(0, n - 1, count).round().astype(int):
+    for done, i in enumerate(np.linspace(0, n - 1, count).round().astype(int)):
+        progress(done, count)
         try:
             result.records.append(_record(source[int(i)], source))
         except DatasetError as error:
             result.broken.append((int(i), error))
+    progress(count, count)
     return result
 
 

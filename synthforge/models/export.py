@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,19 @@ PARITY = 1e-4  # largest difference allowed between ONNX and the network, in eac
 OUTPUTS = ("points", "segmentation", "depth")
 
 
-def export(run: Path, out: Path, onnx: bool = False, licence: str = "not stated") -> float | None:
+def export(
+    run: Path,
+    out: Path,
+    onnx: bool = False,
+    licence: str = "not stated",
+    progress: Callable[[int, int], None] = lambda done, wanted: None,
+) -> float | None:
     """Copy the model of `run` into `out`, with `model_card.md` and, if asked for, `model.onnx`.
 
     Args:
         run: folder of a training run, or `SHIPPED`, whose card is that of the package.
         licence: a line of the card.
+        progress: called with (steps done, steps wanted).
     Returns:
         the largest difference between ONNX and the network on random crops; None without ONNX.
     Raises:
@@ -37,14 +45,18 @@ def export(run: Path, out: Path, onnx: bool = False, licence: str = "not stated"
     if out.resolve() == run.resolve():
         raise AssetError("is the run itself", where=str(out), fix="give another --out")
     out.mkdir(parents=True, exist_ok=True)
+    progress(0, 3)
     path = card_path(run)
     for name in ("model.safetensors", "model.json"):
         shutil.copyfile(path.with_suffix(Path(name).suffix), out / name)
+    progress(1, 3)
     difference = write_onnx(stored, out / "model.onnx") if onnx else None
+    progress(2, 3)
     if run == SHIPPED:
         shutil.copyfile(path.with_suffix(".md"), out / "model_card.md")
     else:
         (out / "model_card.md").write_text(model_card(stored, run, licence, difference), encoding="utf-8")
+    progress(3, 3)
     return difference
 
 

@@ -22,12 +22,18 @@ _KEYS = ("rgb", "segmentation", "depth", "alpha", "landmarks_2d", "landmarks_vis
 _KEYS += ("landmarks_contour_2d", "pupils_2d", "gaze", "attributes", "index")
 
 
-def write_report(folder: Path, out: Path, n_shown: int = 48) -> list[Path]:
+def write_report(
+    folder: Path,
+    out: Path,
+    n_shown: int = 48,
+    progress: Callable[[int, int], None] = lambda done, wanted: None,
+) -> list[Path]:
     """Write the page to `out` and `contact_sheet.png` next to it.
 
     Args:
         folder: a data set.
         n_shown: samples on the page, evenly spread over the data set.
+        progress: called with (samples drawn, samples wanted).
     Returns:
         paths of the two files.
     Raises:
@@ -38,10 +44,15 @@ def write_report(folder: Path, out: Path, n_shown: int = 48) -> list[Path]:
         raise DatasetError("holds no samples", where=str(folder), fix="run synthforge generate to finish it")
     keys = [*_KEYS, *(k for k in ("normals",) if k in reader.keys)]
     sheet_path = out.with_name("contact_sheet.png")
-    samples = [reader.read(i, keys) for i in _spread(len(reader), n_shown)]
-    strips = [draw.strip(reader.read(i, keys), SHEET_TILE) for i in _spread(len(reader), SHEET_SAMPLES)]
+    shown, on_sheet = _spread(len(reader), n_shown), _spread(len(reader), SHEET_SAMPLES)
+    wanted = len(shown) + len(on_sheet)
+    progress(0, wanted)
+    strips = []
+    for i in on_sheet:
+        strips.append(draw.strip(reader.read(i, keys), SHEET_TILE))
+        progress(len(strips), wanted)
     sheet = draw.contact_sheet(strips, SHEET_COLUMNS)
-    page = _page(reader, samples)
+    page = _page(reader, [reader.read(i, keys) for i in shown], lambda n: progress(len(strips) + n, wanted))
     draw.write_png(sheet_path, sheet)
     try:
         out.write_text(page, encoding="utf-8")
@@ -56,7 +67,11 @@ def _spread(n: int, wanted: int) -> list[int]:
     return [int(i) for i in np.unique(np.linspace(0, n - 1, min(n, wanted)).astype(int))]
 
 
-def _page(reader: DatasetReader, samples: list[dict[str, Any]]) -> str:
+def _page(reader: DatasetReader, samples: list[dict[str, Any]], progress: Callable[[int], None]) -> str:
+    cards = []
+    for sample in samples:
+        cards.append(_card(sample))
+        progress(len(cards))
     stats = statistics(reader)
     index = reader.index
     n, total = len(reader), sum(stats.bytes_by_part.values())
@@ -79,7 +94,7 @@ def _page(reader: DatasetReader, samples: list[dict[str, Any]]) -> str:
         per_sample=_readable(total / n),
         rejected=sum(index["rejected"].values()),
         overlays=_overlays("normals" in samples[0]),
-        samples=[_card(sample) for sample in samples],
+        samples=cards,
         legend=[(CLASSES[i].name.replace("_", " "), colors[i]) for i in shown if i],
         camera={k: plots.histogram(v) for k, v in stats.camera.items()},
         head={k: plots.histogram(v) for k, v in stats.head.items()},

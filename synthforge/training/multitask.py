@@ -43,13 +43,13 @@ from synthforge.training.fit import (
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One stage I run. `cache_mb` bounds the memory in which decoded samples are kept; larger sets are
-    read from disk. `held_out` samples at the end of each data set are never trained on, nor are others than
-    the first `samples` of each (0: all). `points` are trained as the geometry has them, or as annotators of
-    300-W put them (`datasets.annotators`), with the `jaw` on the mesh or on the contour. `crop_scale` is
-    the side of the plain crop over the landmarks' box; it is stored with the model, which is then used on
-    crops of that size. `soft_targets` trains segmentation on what each class covers of a pixel, else on the
-    class at its centre. `half` stores the weights in 16 bits."""
+    """One stage I run. `cache_mb` bounds the memory in which decoded samples are kept; larger sets are read
+    from disk. `held_out` samples at the end of each data set (a quarter of a small one) are never trained
+    on, nor are others than the first `samples` of each (0: all). `points` are trained as the geometry has
+    them, or as annotators of 300-W put them (`datasets.annotators`), with the `jaw` on the mesh or on the
+    contour. `crop_scale` is the side of the plain crop over the landmarks' box; it is stored with the
+    model, which is then used on crops of that size. `soft_targets` trains segmentation on what each class
+    covers of a pixel, else on the class at its centre. `half` stores the weights in 16 bits."""
 
     KIND: ClassVar = "train"
 
@@ -224,10 +224,11 @@ def open_shards(
         source: Source = ShardSource(folder, config.jaw, config.crop_scale, extra, config.points)
         if detector is not None:
             source = DetectedSource(source, detector)
-        available = len(source) - config.held_out
+        held_out = min(config.held_out, len(source) // 4)
+        available = len(source) - held_out
         if available < 1 or available < config.samples:
             raise DatasetError(
-                f"has {len(source)} samples, {config.held_out} are held out, {config.samples or 1} wanted",
+                f"has {len(source)} samples, {held_out} are held out, {config.samples or 1} wanted",
                 where=str(folder),
                 fix="generate more, or --set held_out=0",
             )

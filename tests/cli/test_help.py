@@ -1,12 +1,30 @@
-"""Help is instant and complete; mistakes end in one line."""
+"""Help is instant, complete and true; mistakes end in one line."""
 
+import json
+import shlex
 import subprocess
 import sys
 import time
 
+import click
 import pytest
 
-from synthforge.cli import COMMANDS
+from synthforge.cli import COMMANDS, main
+
+HEAVY = ("torch", "numba", "scipy", "cv2", "h5py", "lightning")
+
+
+def every_command(group=main, path=()):
+    """(words on the command line, command) of all commands, nested ones included."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from every_command(command, (*path, name))
+
+
+ALL = dict(every_command())
 
 
 def run(*args):
@@ -15,26 +33,54 @@ def run(*args):
     return done, time.perf_counter() - start
 
 
-@pytest.mark.parametrize("command", [None, *COMMANDS])
-def test_help_is_instant(command):
-    args = [command, "--help"] if command else ["--help"]
-    results = [run(*args) for _ in range(3)]
-    done = results[0][0]
-    assert done.returncode == 0, done.stderr
-    assert (f"synthforge {command}" if command else "Commands:") in done.stdout or command in done.stdout
-    assert min(seconds for _, seconds in results) < 0.5
+def examples(help_text):
+    _, _, after = help_text.partition("Examples:\n")
+    return [shlex.split(line) for line in after.splitlines() if line.strip()]
 
 
-def test_help_loads_nothing_heavy():
+@pytest.mark.parametrize("path", [(), *ALL], ids=" ".join)
+def test_help_is_instant_and_imports_nothing_heavy(path):
     code = (
-        "import sys; sys.argv = ['synthforge', '--help']\n"
-        "from importlib import import_module\n"
-        "import synthforge.cli as c\n"
-        "[import_module('synthforge.cli.' + m) for m, _ in c.COMMANDS.values()]\n"
-        "print([m for m in ('torch', 'numba', 'cv2', 'h5py', 'lightning') if m in sys.modules])"
+        "import sys, json\nfrom synthforge.cli import main\n"
+        f"main([*{path!r}, '--help'], prog_name='synthforge', standalone_mode=False)\n"
+        f"print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        seconds.append(time.perf_counter() - start)
+    assert done.returncode == 0, done.stderr
+    *text, modules = done.stdout.splitlines()
+    assert text[0].startswith(" ".join(["Usage: synthforge", *path]))
+    assert json.loads(modules) == []
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize("path", [(), *ALL], ids=" ".join)
+def test_examples_are_there_and_are_commands_of_ours(path):
+    command = ALL[path] if path else main
+    text = command.get_help(click.Context(command, info_name=" ".join(path)))
+    found = examples(text)
+    assert found
+    for program, *words in found:
+        assert program == "synthforge" and tuple(words[: len(path)]) == path
+        at = max(n for n in (1, 2) if tuple(words[:n]) in ALL)
+        inner = ALL[tuple(words[:at])]
+        known = {name for parameter in inner.params for name in (*parameter.opts, *parameter.secondary_opts)}
+        given = [word.partition("=")[0] for word in words[at:] if word.startswith("--")]
+        assert set(given) <= known, given
+        required = [p for p in inner.params if p.required and isinstance(p, click.Option)]
+        assert all(set(p.opts) & set(given) for p in required)
+
+
+def test_all_commands_of_the_group_are_real_and_have_help():
+    assert {path[0] for path in ALL} == set(COMMANDS)
+    for path, command in ALL.items():
+        assert command.help, path
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, (path, parameter.name)
 
 
 def test_a_mistake_is_one_line():

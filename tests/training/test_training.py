@@ -110,7 +110,7 @@ def test_a_run_by_the_clock_ends_by_it(shards, tmp_path):
 
 def test_data_that_do_not_suffice_are_refused(shards, tmp_path):
     with pytest.raises(DatasetError, match="held out"):
-        train(from_dict(TrainConfig, {"held_out": 12}, "t"), [shards], tmp_path / "x", progress_bar=False)
+        train(from_dict(TrainConfig, {"samples": 12}, "t"), [shards], tmp_path / "x", progress_bar=False)
     with pytest.raises(DatasetError, match="no checkpoint"):
         train(config(), [shards], tmp_path / "x", resume=True, progress_bar=False)
 

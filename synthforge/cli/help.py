@@ -1,0 +1,82 @@
+"""Examples for the help of every command, and options that show the defaults of configurations."""
+
+import typing
+from dataclasses import MISSING, fields
+from importlib import import_module
+from typing import Any
+
+import click
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "generate": (
+        "generate --n 4000 --resolution 256 --out out/faces",
+        "generate --preview --set eyeglasses=clear --set 'age={uniform: [60, 80]}'",
+        "generate --config paper --n 100 --seed 7",
+    ),
+    "attributes": ("attributes", "attributes --config paper --json"),
+    "config": ("config list", "config show default --set eyeglasses=clear"),
+    "config list": ("config list",),
+    "config show": ("config show default", "config show small --kind train --set fit.steps=1e4"),
+    "verify": ("verify out/faces",),
+    "render": ("render out/faces 3 --resolution 1024", "render out/faces 3 --labels --out labels.png"),
+    "report": ("report out/faces --samples 100",),
+    "train-multitask": (
+        "train-multitask --data out/faces --out runs/faces",
+        "train-multitask --data out/faces --config small --steps 2000 --set fit.batch=16",
+    ),
+    "label-finetune": (
+        "label-finetune --target 300w --data PATH/300W --backbone runs/faces --out runs/adapted",
+        "label-finetune --target lapa --data PATH/LaPa --method adapter --n-real 100",
+    ),
+    "evaluate": (
+        "evaluate --model runs/faces --data out/faces",
+        "evaluate --layout 300w --data PATH/300W --split test --model runs/adapted",
+    ),
+    "gaps": ("gaps --data PATH/300W --layout 300w --shards out/faces --model runs/faces --out gaps.md",),
+    "study": ("study label_count_small --train PATH/300W --test PATH/300W --run synthetic=runs/faces",),
+    "predict": ("predict PICTURE.jpg", "predict FOLDER --model runs/faces --all-faces --out out/answers"),
+    "export-model": ("export-model runs/faces", "export-model shipped --onnx --out out/shipped"),
+    "dataset": ("dataset check --layout 300w --data PATH/300W",),
+    "dataset check": ("dataset check --layout 300w --data PATH/300W --samples 0",),
+    "align": ("align --n 64 --device cuda",),
+    "bench": ("bench next3d --batch-size 1,4",),
+    "bench next3d": ("bench next3d --weights random --batch-size 1,4 --repeats 5",),
+    "assets": ("assets check", "assets add ict-facekit PATH/ICT-FaceKit"),
+    "assets add": ("assets add ict-facekit PATH/ICT-FaceKit", "assets add flame PATH/FLAME2023"),
+    "assets list": ("assets list",),
+    "assets check": ("assets check",),
+    "licences": ("licences", "licences --json"),
+}
+
+
+def add_examples(command: click.Command, path: str) -> None:
+    """Put the examples of a command, and of the commands in it, at the end of their help."""
+    if path in EXAMPLES:
+        lines = "\n".join(f"  synthforge {line}" for line in EXAMPLES[path])
+        command.epilog = f"\b\nExamples:\n{lines}"
+    for name, inner in getattr(command, "commands", {}).items():
+        add_examples(inner, f"{path} {name}")
+
+
+class Setting(click.Option):
+    """An option that sets a key of a configuration, and shows that key's choices and default.
+
+    Args:
+        of: "module:Class" of the dataclass that has the key; it is imported when help is asked for.
+        key: its field, if not of the option's own name.
+    """
+
+    def __init__(self, *names: Any, of: str, key: str | None = None, **options: Any):
+        super().__init__(*names, **options)
+        self.of, self.key = of, key or self.name
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        module, _, cls = self.of.partition(":")
+        cls = getattr(import_module(module), cls)
+        field = next(f for f in fields(cls) if f.name == self.key)
+        hint = typing.get_type_hints(cls)[self.key]
+        words = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+        parts = [", ".join(words)] if words else []
+        parts += [f"default: {field.default}"] if field.default is not MISSING else []
+        option, text = super().get_help_record(ctx)
+        return option, f"{text}  [{'; '.join(parts)}]"
