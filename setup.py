@@ -23,8 +23,8 @@ REQUIRED = [
     "trimesh>=4",
 ]
 EXTRAS = {
-    "train": ["lightning>=2.4"],  # train-multitask, label-finetune and study
-    "tb": ["lightning>=2.4", "tensorboard"],  # training, with TensorBoard logs beside the CSV ones
+    "train": ["lightning>=2.6"],  # train-multitask, label-finetune and study
+    "tb": ["lightning>=2.6", "tensorboard"],  # training, with TensorBoard logs beside the CSV ones
     "pbr": ["mitsuba>=3.7", "drjit"],  # the path-traced backend
     "ray": ["ray"],  # generation spread over many machines
     "onnx": ["onnx", "onnxruntime", "onnxscript"],  # export-model --onnx, and its check against the network

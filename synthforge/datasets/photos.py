@@ -1,11 +1,16 @@
 """What the readers of annotated photographs share: their owner's folders, splits and pairs of files."""
 
+import os
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from synthforge.datasets.sample import CheckError, Sample
 from synthforge.datasets.source import SourceInfo
+from synthforge.provenance import folder_sha256, value_sha256
 
 Split = Literal["train", "val", "test", "all"]
 SPLITS = ("train", "val", "test")
@@ -28,6 +33,16 @@ class PhotoSource:
 
     def __getitem__(self, index: int) -> Sample:
         raise NotImplementedError
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what the data set says of itself, and of the bytes and names of all its files."""
+        files = {part for item in self.items for part in item if isinstance(part, Path)}
+        rest = [
+            np.asarray(part).tolist() for item in self.items for part in item if not isinstance(part, Path)
+        ]
+        root = Path(os.path.commonpath([file.parent for file in files])) if files else Path()
+        return value_sha256([asdict(self.info), self.split, folder_sha256(root, list(files)), rest])
 
     def drop(self, indices: Sequence[int]) -> None:
         """Leave samples out: later ones move up."""

@@ -62,7 +62,7 @@ class ShardSource:
 
     @property
     def sha256(self) -> str:
-        """Hash of the shards' hashes: of every byte of the data set."""
+        """Hash of every byte of the data set, by the hashes that its index holds."""
         return dataset_sha256(self.reader.index)
 
     @property

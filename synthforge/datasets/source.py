@@ -51,7 +51,10 @@ class SourceInfo:
 
 @runtime_checkable
 class Source(Protocol):
-    """A data set: `source[i]` reads sample i. It may have `runs`, see `runs_of`."""
+    """A data set: `source[i]` reads sample i.
+
+    Those that files are read from have `sha256`, a hash of these files. It may have `runs`, see `runs_of`.
+    """
 
     info: SourceInfo
 

@@ -6,7 +6,6 @@ from typing import ClassVar, Literal
 
 from synthforge.config import config_path, load_config, to_dict
 from synthforge.errors import ConfigError
-from synthforge.provenance import value_sha256
 
 ALL = "all"
 
@@ -136,19 +135,6 @@ def cells(config: StudyConfig) -> list[Cell]:
             continue
         found += [Cell(name, c, s) for c in arm.columns or config.columns for s in config.seeds]
     return found
-
-
-def cell_key(config: StudyConfig, cell: Cell) -> str:
-    """Hash of all that decides the outcome of a cell but the data: equal keys need no second run."""
-    arm = config.arms[cell.arm]
-    plain = {
-        "target": config.target,
-        "arm": {k: v for k, v in to_dict(arm).items() if k != "columns"},
-        "backbone": to_dict(config.backbones[arm.backbone]) if arm.backbone else None,
-        "column": cell.column,
-        "seed": cell.seed,
-    }
-    return value_sha256(plain)[:12]
 
 
 def photographs(column: str, available: int) -> int | None:

@@ -6,9 +6,9 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -17,11 +17,13 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from synthforge.config import to_dict
 from synthforge.datasets.views import train_loader
 from synthforge.datasets.workers import keep_freed_memory
 from synthforge.errors import ConfigError, DatasetError
 from synthforge.models.domain_norm import BatchInstanceNorm2d
 from synthforge.models.multitask import TASKS, Prediction, normalise
+from synthforge.provenance import differences
 from synthforge.training.ema import Ema
 
 log = logging.getLogger(__name__)
@@ -90,6 +92,7 @@ class TaskModule(L.LightningModule):
     def __init__(self, net: nn.Module, config: FitConfig, tasks: Sequence[str] = TASKS):
         super().__init__()
         self.net, self.fit_config, self.tasks = net, config, tuple(tasks)
+        self.record: dict = {}  # what the run is made of, for those that resume it
         self.clock_before = 0.0  # seconds trained before the run was resumed
         self.began = time.monotonic()
 
@@ -164,7 +167,7 @@ class TaskModule(L.LightningModule):
             self.trainer.should_stop = True
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        checkpoint["clock"] = self.seconds()
+        checkpoint |= {"clock": self.seconds(), "record": self.record}
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         self.clock_before = checkpoint["clock"]
@@ -193,8 +196,57 @@ def first_process() -> bool:
     return all(int(os.environ.get(name, 0)) == 0 for name in names)
 
 
-def resume_step(out: Path, resume: bool) -> tuple[Path | None, int]:
-    """Checkpoint to continue from and its step; (None, 0) for a fresh run.
+# What a resumed run may have otherwise: it changes the speed, not what is learnt.
+FREE = {
+    f"fit.{key}" for key in ("workers", "threads", "start", "accumulate", "devices", "nodes", "check_every")
+}
+FREE |= {"cache_mb"}
+LONGER = {"fit.steps", "fit.minutes"}  # and these may grow
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run begins: anew, or at a step of a checkpoint, whose run was made of `record`."""
+
+    checkpoint: Path | None = None
+    step: int = 0
+    record: dict = field(default_factory=dict)
+
+    def continued(self, config: Any, **data: Any) -> dict:
+        """The record of this run, once it is known to go on with what the checkpoint's run began with.
+
+        Args:
+            config: of the run (a dataclass).
+            data: plain values that say what it learns from: hashes, names.
+        Raises:
+            DatasetError: something differs that decides what is learnt.
+        """
+        now = {"config": to_dict(config), "data": data}
+        if not self.record:
+            return now | {"resumed": []}
+        found = {
+            line: key
+            for part in now
+            for line in differences(self.record[part], now[part])
+            if (key := line.split(":")[0]) not in FREE
+        }
+        grown = {line for line, key in found.items() if key in LONGER and _grows(self.record, now, key)}
+        if wrong := [line for line in found if line not in grown]:
+            raise DatasetError(
+                f"another run is to be resumed: {'; '.join(wrong)}",
+                where=str(self.checkpoint),
+                fix="give what it began with, or another --out",
+            )
+        return now | {"resumed": [*self.record["resumed"], {"step": self.step, "changed": sorted(grown)}]}
+
+
+def _grows(before: dict, now: dict, key: str) -> bool:
+    name = key.split(".")[1]
+    return now["config"]["fit"][name] >= before["config"]["fit"][name] > 0
+
+
+def begin(out: Path, resume: bool) -> Start:
+    """Where the run in `out` begins.
 
     Raises:
         DatasetError: `out` holds a run and `resume` is off, or there is none to resume.
@@ -203,10 +255,11 @@ def resume_step(out: Path, resume: bool) -> tuple[Path | None, int]:
     if resume:
         if not last.is_file():
             raise DatasetError("no checkpoint to resume from", where=str(last), fix="leave --resume out")
-        return last, int(torch.load(last, map_location="cpu", weights_only=False)["global_step"])
+        state = torch.load(last, map_location="cpu", weights_only=False, mmap=True)
+        return Start(last, int(state["global_step"]), state.get("record", {}))
     if first_process() and out.exists() and any(out.iterdir()):
         raise DatasetError("is not empty", where=str(out), fix="give another --out, or --resume")
-    return None, 0
+    return Start()
 
 
 class Batches(L.LightningDataModule):
@@ -260,9 +313,9 @@ def fit(
     quiet = logging.getLogger("lightning.pytorch")
     quiet.setLevel(logging.WARNING)
     bar = (RunBar(refresh_rate=10),) if progress_bar else ()
-    ema = (Ema(module.net, config.ema),) if config.ema else ()
-    saver = ModelCheckpoint(out / "checkpoints", save_last=True, every_n_train_steps=config.check_every)
     cuda, together = torch.cuda.is_available(), config.processes > 1
+    ema = (Ema(config.ema, "cuda" if cuda else None),) if config.ema else ()
+    saver = ModelCheckpoint(out / "checkpoints", save_last=True, every_n_train_steps=config.check_every)
     checked = min(config.check_every, config.steps)
     own = any(isinstance(m, BatchInstanceNorm2d) for m in module.modules())
     with warnings.catch_warnings():
@@ -290,7 +343,7 @@ def fit(
         if batches.check is not None:  # the last step may lie between two checks, or before a resume
             trainer.validate(module, datamodule=batches, verbose=False)
     for average in ema:
-        module.net.load_state_dict(average.average)
+        average.finish(trainer, module)
     return trainer.global_step
 
 

@@ -33,9 +33,9 @@ from synthforge.training.fit import (
     Batches,
     FitConfig,
     TaskModule,
+    begin,
     first_process,
     fit,
-    resume_step,
     run_loader,
 )
 from synthforge.training.subset import choose
@@ -178,7 +178,7 @@ def label_finetune(
     Raises:
         DatasetError, AssetError, ConfigError: unusable data, model or combination.
     """
-    checkpoint, first = resume_step(out, resume)
+    start = begin(out, resume)
     shards = _shards(method, backbone, synthetic)
     net, began = _prepare(backbone, source, method, features, bn, label_net, config), time.monotonic()
     chosen = choose(source, n_real, config.subset_seed, subset, exclude)
@@ -186,6 +186,16 @@ def label_finetune(
     scale = trained_scale(card or {}, **source.info.framing)  # crops as large as those it knows
     photographs = CachedSource(source, 1.6 * net.config.input_size, chosen, crop_scale=scale)
     before = state_sha256(net.backbone)
+    record = start.continued(
+        config,
+        method=method,
+        features=features,
+        label_net=label_net,
+        bn=bn,
+        backbone=before,
+        photographs=photographs.sha256,
+        synthetic=[ShardSource(p).sha256 for p in shards],
+    )
     L.seed_everything(config.fit.seed, workers=True, verbose=False)
     _begin(out, config, photographs)
     all_trained = net.label_config.trained == "all"
@@ -198,8 +208,9 @@ def label_finetune(
         net.points.affine.requires_grad_(False)  # descent would only spoil the closed form
     if method != "adapter":
         module = LabelModule(net, config, source)
-        make = _loader(config, net, photographs, shards, first)
-        steps = fit(module, Batches(make), out, checkpoint, progress_bar=progress_bar)
+        module.record = record
+        make = _loader(config, net, photographs, shards, start.step)
+        steps = fit(module, Batches(make), out, start.checkpoint, progress_bar=progress_bar)
     if state_sha256(net.fixed()) != fixed:
         raise DatasetError("what is frozen in the backbone changed while training", where=str(out))
     if bn == "adapt" and all_trained:
@@ -216,6 +227,7 @@ def label_finetune(
         "subset_seed": config.subset_seed,
         "data_sha256": photographs.sha256,
         "data_licence": source.info.licence,
+        "resumed": record["resumed"],
         "steps": steps,
         "minutes": round((time.monotonic() - began) / 60, 2),
         "ridge_penalty": penalties and penalties[0],

@@ -34,9 +34,9 @@ from synthforge.training.fit import (
     Batches,
     FitConfig,
     TaskModule,
+    begin,
     first_process,
     fit,
-    resume_step,
     run_loader,
 )
 
@@ -189,7 +189,7 @@ class PanelWriter(L.Callback):
         self.batch, self.folder = {k: v[:8] for k, v in batch.items()}, folder
 
     @torch.no_grad()
-    def on_validation_end(self, trainer: L.Trainer, module: TaskModule) -> None:
+    def on_validation_epoch_end(self, trainer: L.Trainer, module: TaskModule) -> None:
         if not trainer.is_global_zero:
             return
         module.eval()
@@ -265,10 +265,13 @@ def train(
     Raises:
         DatasetError: no data, or `out` is in use.
     """
-    checkpoint, first = resume_step(out, resume)
+    start = begin(out, resume)
+    hashes = [ShardSource(p).sha256 for p in data]
+    record = start.continued(config, shards=hashes, labels="shards" if detector is None else "detector")
     sources = open_shards(data, config, detector)
     L.seed_everything(config.fit.seed, workers=True, verbose=False)
     module = MultiTaskModule(config)
+    module.record = record
     size, stride, run = config.model.input_size, module.net.label_stride, config.fit
     views = JoinedViews([Views(s, size, stride, config.augment, run.seed) for s, _ in sources])
     held = [Views(s, size, stride)[i] for _, s in sources for i in range(len(s))]
@@ -277,8 +280,8 @@ def train(
         (out / "config.yaml").write_text(strict_yaml.to_text(to_dict(config)), encoding="utf-8")
     check = DataLoader(held, run.batch) if held else None
     panels = (PanelWriter(next(iter(check)), out / "panels"),) if check else ()
-    batches = Batches(lambda *share: run_loader(views, run, first, share), check)
-    taken = fit(module, batches, out, checkpoint, panels, progress_bar)
+    batches = Batches(lambda *share: run_loader(views, run, start.step, share), check)
+    taken = fit(module, batches, out, start.checkpoint, panels, progress_bar)
     metrics = {name: float(value) for name, value in module.trainer.callback_metrics.items()}
     report = {
         "steps": taken,
@@ -287,7 +290,8 @@ def train(
         "parameters": sum(p.numel() for p in module.net.parameters()),
         "minutes": round(module.seconds() / 60, 2),
         "data": [str(p) for p in data],
-        "data_sha256": [ShardSource(p).sha256 for p in data],
+        "data_sha256": hashes,
+        "resumed": record["resumed"],
         "licences": of_training([ShardSource(p).licences for p in data], config.points),
         "held_out": {name: value for name, value in metrics.items() if "check/" in name},
         "certainty": metrics.get("check/certainty"),

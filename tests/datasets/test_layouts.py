@@ -1,5 +1,8 @@
 """Each owner's layout, written to disk as its documentation says, comes back as the drawn face."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -48,6 +51,22 @@ def test_the_drawn_face_comes_back(layout, tmp_path):
         expected = np.any(drawn, axis=0) if drawn else np.zeros((made_up.SIZE,) * 2, bool)
         expected &= sample.target != 255
         np.testing.assert_array_equal(sample.target == c.id, expected, err_msg=c.name)
+
+
+@pytest.mark.parametrize("layout", MAKERS)
+def test_the_hash_covers_every_byte_of_every_file_and_not_where_they_lie(layout, tmp_path):
+    folder = MAKERS[layout](tmp_path / "a")
+    kept = open_source(layout, [folder]).sha256
+    moved = shutil.copytree(folder, tmp_path / "b")
+    assert open_source(layout, [moved]).sha256 == kept
+    for path in {
+        part for item in open_source(layout, [moved]).items for part in item if isinstance(part, Path)
+    }:
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))  # of the same name and length
+        assert open_source(layout, [moved]).sha256 != kept, path
+        path.write_bytes(whole)
+    assert open_source(layout, [moved]).sha256 == kept
 
 
 @pytest.mark.parametrize("table", TABLES, ids=["lapa", "celebamask", "datagen16", "facesynthetics"])

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,19 @@ from hypothesis import strategies as st
 from synthforge.config import config_path, from_dict, load_config
 from synthforge.datasets.source import SourceInfo
 from synthforge.errors import ConfigError, DatasetError
+from synthforge.storage.run import run
 from synthforge.study import run as study_run
 from synthforge.study.config import (
     Cell,
     Column,
     StudyConfig,
-    cell_key,
     cells,
     load_published,
     photographs,
 )
 from synthforge.study.run import StudyData, run_study
 from synthforge.study.tables import gaps, plot, summary, table, write_results
+from tests.helpers.fake_source import FakeConfig, FakeSource
 
 GRID = {
     "title": "A grid",
@@ -83,28 +85,13 @@ def test_shares_are_of_what_there_is(available: int, share: float) -> None:
         photographs(str(available + 1), available)
 
 
-def test_keys_change_with_all_that_decides_an_outcome_and_nothing_else() -> None:
-    cell = Cell("tuned", "10", 0)
-    key = cell_key(grid(), cell)
-    assert key == cell_key(grid(title="Another", metrics=["nme.68"], columns=[10, "all"]), cell)
-    other_arm = {**GRID["arms"], "tuned": {**GRID["arms"]["tuned"], "set": ["fit.steps=3"]}}
-    others = [
-        cell_key(grid(arms=other_arm), cell),
-        cell_key(grid(backbones={"synthetic": {"samples": 5}}), cell),
-        cell_key(grid(target="wflw"), cell),
-        cell_key(grid(), Cell("tuned", "10", 1)),
-        cell_key(grid(), Cell("tuned", "all", 0)),
-    ]
-    assert len({key, *others}) == 6
-
-
 class Photographs:
     """As many photographs as it says, none of which is read."""
 
     info = SourceInfo("300w", points=68, crop_source="box")
 
     def __init__(self, n: int):
-        self.n = n
+        self.n, self.sha256 = n, f"photographs {n}"
 
     def __len__(self) -> int:
         return self.n
@@ -141,6 +128,13 @@ class Machine:
         (out / "scores.json").write_text(json.dumps(scores))
 
 
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("shards") / "d"
+    run(FakeSource(), FakeConfig(), out, n=2, workers=0)
+    return out
+
+
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     m = Machine()
@@ -152,8 +146,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return m
 
 
-def test_a_study_runs_each_cell_once_and_goes_on_where_it_stopped(machine: Machine, tmp_path: Path) -> None:
-    data = StudyData([tmp_path], [tmp_path], {"synthetic": tmp_path}, {})
+def test_a_study_runs_each_cell_once_and_goes_on_where_it_stopped(machine, shards, tmp_path) -> None:
+    data = StudyData([tmp_path], [tmp_path], {"synthetic": shards}, {})
     machine.fail = True
     with pytest.raises(KeyboardInterrupt):
         run_study(grid(), data, tmp_path / "out")
@@ -161,7 +155,7 @@ def test_a_study_runs_each_cell_once_and_goes_on_where_it_stopped(machine: Machi
     scores = run_study(grid(), data, tmp_path / "out")
     amounts = [10, 10, 10, 10, None, None]
     assert [n for m, n, _ in machine.tuned if m == "finetune"] == amounts  # 50 % of 20 is 10
-    assert machine.trained == [([tmp_path], 0, None)]
+    assert machine.trained == [([shards], 0, None)]
     assert len(scores) == len(cells(grid()))
     assert not list((tmp_path / "out").rglob("*.partial"))
 
@@ -170,6 +164,55 @@ def test_a_study_runs_each_cell_once_and_goes_on_where_it_stopped(machine: Machi
     assert len(machine.tuned) == before
     run_study(grid(seeds=[0, 1, 2]), data, tmp_path / "out")  # a third seed runs alone
     assert {seed for _, _, seed in machine.tuned[before:]} == {2}
+
+
+def test_what_decides_an_outcome_and_nothing_else_makes_a_cell_run_again(
+    machine, shards, tmp_path, monkeypatch
+) -> None:
+    """All cells are finished; after each change only those run that it bears on."""
+    data, out = StudyData([tmp_path], [tmp_path], {"synthetic": shards}, {}), tmp_path / "out"
+    run_study(grid(), data, out)
+
+    def again(config: StudyConfig | None = None, data: StudyData = data) -> tuple[set[str], int]:
+        """Methods that were tuned, and backbones that were trained."""
+        tuned, trained = len(machine.tuned), len(machine.trained)
+        run_study(config or grid(), data, out)
+        return {method for method, _, _ in machine.tuned[tuned:]}, len(machine.trained) - trained
+
+    assert again() == again(grid(title="Another", columns=[10, "all", "50%"])) == (set(), 0)
+    other_arm = {**GRID["arms"], "tuned": {**GRID["arms"]["tuned"], "set": ["fit.steps=3"]}}
+    assert again(grid(arms=other_arm)) == ({"finetune"}, 0)
+    assert again(grid(backbones={"synthetic": {"samples": 1}})) == ({"finetune", "scratch"}, 1)
+
+    for count in (21, 22):  # other photographs to learn from
+        monkeypatch.setattr(study_run, "open_checked", lambda *a, n=count: Photographs(n))
+        assert again() == ({"finetune", "scratch"}, 0)
+    monkeypatch.setattr(study_run, "open_source", lambda *a: Photographs(4))  # others to score on
+    assert again() == ({"finetune", "scratch"}, 0)
+
+    run(FakeSource(), FakeConfig(), tmp_path / "more", n=3, workers=0)  # other synthetic data
+    assert again(data=replace(data, shards={"synthetic": tmp_path / "more"})) == ({"finetune", "scratch"}, 1)
+
+    preset = study_run.load_config  # a preset of another synthforge
+    monkeypatch.setattr(study_run, "load_config", lambda c, p, o: preset(c, p, (*o, "fit.clip=1")))
+    assert again() == ({"finetune", "scratch"}, 1)
+    monkeypatch.setattr(study_run, "__version__", "99")
+    assert again() == ({"finetune", "scratch"}, 1) and again() == (set(), 0)
+
+
+def test_a_finished_run_counts_by_its_bytes(machine, tmp_path) -> None:
+    finished, out = tmp_path / "finished", tmp_path / "out"
+    finished.mkdir()
+    (finished / "model.json").write_text(json.dumps({"method": "none", "n": 0, "seed": 0}))
+    (finished / "model.safetensors").write_bytes(b"weights")
+    data = StudyData([tmp_path], [tmp_path], {}, {"synthetic": finished})
+    run_study(grid(), data, out)
+    before = len(machine.tuned)
+    run_study(grid(), data, out)
+    assert len(machine.tuned) == before
+    (finished / "model.safetensors").write_bytes(b"retuned")
+    run_study(grid(), data, out)
+    assert len(machine.tuned) == 2 * before and machine.trained == []
 
 
 def test_missing_data_is_named_before_anything_runs(machine: Machine, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from synthforge.config import from_dict, to_dict
 from synthforge.datasets.views import Views
 from synthforge.errors import ConfigError
 from synthforge.models.label_nets import state_sha256
+from synthforge.models.multitask import normalise
 from synthforge.models.store import load_model
 from synthforge.storage.run import run
 from synthforge.training import fit as fitting
@@ -104,18 +105,16 @@ def test_the_average_is_the_closed_form_and_is_what_is_stored(shards, tmp_path, 
     seen = []
 
     class Watched(Ema):
-        def on_train_batch_end(self, trainer, *rest):
-            super().on_train_batch_end(trainer, *rest)
-            seen.append({k: v.detach().clone() for k, v in self.net.state_dict().items()})
+        def on_train_batch_end(self, trainer, module, *rest):
+            super().on_train_batch_end(trainer, module, *rest)
+            seen.append({k: v.detach().clone() for k, v in module.net.state_dict().items()})
 
     monkeypatch.setattr(fitting, "Ema", Watched)
-    torch.manual_seed(0)
-    first = MultiTaskModule(config(4, ema=0.9)).net.state_dict()
     train(config(4, ema=0.9), [shards], tmp_path / "r", progress_bar=False)
     stored = load_model(tmp_path / "r").net.state_dict()
     name = "encoder.enter.0.weight"
-    expected = first[name]
-    for t, weights in enumerate(seen, 1):
+    expected = seen[0][name]
+    for t, weights in enumerate(seen[1:], 2):
         kept = min(0.9, (1 + t) / (10 + t))
         expected = kept * expected + (1 - kept) * weights[name]
     assert len(seen) == 4
@@ -142,6 +141,23 @@ def test_a_resumed_run_with_averages_and_parts_is_bit_for_bit_the_uninterrupted_
     train(settings, [shards], tmp_path / "two", resume=True, progress_bar=False)
     one, two = (load_model(tmp_path / n).net for n in ("one", "two"))
     assert state_sha256(one) == state_sha256(two)
+    checks = [json.loads((tmp_path / n / "report.json").read_text())["held_out"] for n in ("one", "two")]
+    assert checks[0] == checks[1]
+    view = Views(open_shards([shards], settings)[0][1], 32, one.label_stride)
+    batch = torch.utils.data.default_collate([view[i] for i in range(len(view))])
+    with torch.no_grad():  # the checks are those of the averaged weights, which are stored
+        off = (one(normalise(batch["rgb"])).points - batch["points"]).norm(dim=2) * 32
+    expected = float((off * batch["point_weight"]).sum() / batch["point_weight"].sum())
+    assert checks[0]["check/points_px"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_finished_run_with_averages_goes_on_from_its_weights_not_from_their_average(shards, tmp_path):
+    train(config(4, ema=0.9), [shards], tmp_path / "r", progress_bar=False)
+    kept = torch.load(tmp_path / "r/checkpoints/last.ckpt", weights_only=False)
+    name = "net.encoder.enter.0.weight"
+    stored = load_model(tmp_path / "r").net.state_dict()[name.removeprefix("net.")]
+    torch.testing.assert_close(kept["state_dict"][name], stored)
+    assert not torch.equal(kept["current_model_state"][name], stored)
 
 
 @pytest.mark.parametrize(("start", "cached"), [("fork", False), ("fork", True), ("spawn", True)])

@@ -11,7 +11,7 @@ from synthforge.config import from_dict
 from synthforge.conventions import CLASS_ID, IGNORE, ClassSchema
 from synthforge.datasets.mixed import MixSampler, RelabelledSource
 from synthforge.datasets.sample import LANDMARK_BOX
-from synthforge.errors import ConfigError
+from synthforge.errors import ConfigError, DatasetError
 from synthforge.models.label_nets import LAST_LAYERS
 from synthforge.models.store import load_model, read_card, save_model
 from synthforge.storage.run import run
@@ -223,6 +223,14 @@ def test_an_interrupted_label_run_resumes_to_the_same_weights(backbone, tmp_path
         patch.setattr(module.LabelModule, "part_losses", stop)
         with pytest.raises(RuntimeError, match="plug"):
             label_finetune(settings(6), Spots(), backbone, tmp_path / "two", "lf", **how)
+    for changed_run, text in (
+        ({"n_real": 11}, "photographs: "),
+        ({"method": "finetune"}, "method: 'lf', now 'finetune'"),
+        ({"bn": "dsbn"}, "bn: 'frozen', now 'dsbn'"),
+    ):
+        with pytest.raises(DatasetError, match="another run is to be resumed") as error:
+            label_finetune(settings(6), Spots(), backbone, tmp_path / "two", resume=True, **how | changed_run)
+        assert text in str(error.value)
     label_finetune(settings(6), Spots(), backbone, tmp_path / "two", "lf", resume=True, **how)
     one, two = (load_model(tmp_path / n).net for n in ("one", "two"))
     assert not changed(one, two)

@@ -83,11 +83,32 @@ def test_a_finished_run_goes_on_to_more_steps(shards, stage_one, tmp_path, capsy
     before = json.loads((stage_one / "report.json").read_text())
     again = train(config(), [shards], tmp_path / "run", resume=True, progress_bar=False)
     assert again["held_out"] == pytest.approx(before["held_out"]) and again["steps"] == 8
-    more = train(config(12), [shards], tmp_path / "run", resume=True)
+    assert again["resumed"] == [{"step": 8, "changed": []}]
+    more = train(config(12, check_every=5), [shards], tmp_path / "run", resume=True)
     assert more["steps"] == 12 and more["held_out"] != before["held_out"]
+    assert more["resumed"] == [*again["resumed"], {"step": 8, "changed": ["fit.steps: 8, now 12"]}]
     bar = capsys.readouterr()
     assert "12/12" in bar.out + bar.err
     assert state_sha256(load_model(tmp_path / "run").net) != state_sha256(load_model(stage_one).net)
+
+
+def test_a_resumed_run_learns_what_it_began_with_or_is_refused(shards, stage_one, tmp_path):
+    out, other = tmp_path / "run", tmp_path / "other"
+    shutil.copytree(stage_one, out)
+    written = (out / "config.yaml").read_bytes()
+    run(FakeSource(), FakeConfig(), other, n=11, workers=0)
+    relabelled = {"detector": lambda rgb: np.full((68, 2), 16.0)}
+    for settings, data, how, text in (
+        (config(12, rate=1e-3), shards, {}, "fit.rate: 0.002, now 0.001"),
+        (config(4), shards, {}, "fit.steps: 8, now 4"),
+        (replace(config(), jaw="fixed"), shards, {}, "jaw: 'contour', now 'fixed'"),
+        (config(), other, {}, "shards: "),
+        (config(), shards, relabelled, "labels: 'shards', now 'detector'"),
+    ):
+        with pytest.raises(DatasetError, match="another run is to be resumed") as error:
+            train(settings, [data], out, resume=True, progress_bar=False, **how)
+        assert text in str(error.value) and "\n" not in str(error.value) and "--out" in str(error.value)
+    assert (out / "config.yaml").read_bytes() == written
 
 
 def test_the_report_scores_the_last_weights(shards, tmp_path):
