@@ -3,7 +3,9 @@
 Every head (anthro, ict, flame) is this class over its own arrays; only loading differs.
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from synthforge.heads.lbs import axis_angle_to_matrix, joint_transforms, linear_
 from synthforge.provenance import arrays_sha256
 from synthforge.types import Mesh
 
+T = TypeVar("T")
 _FLOAT = ("vertices", "shape_deltas", "expression_deltas", "joints", "joint_shape_deltas", "weights")
 _OPTIONAL = ("joint_expression_deltas", "pose_deltas", "corrective_deltas")
 
@@ -78,6 +81,7 @@ class HeadModel(nn.Module):
         if "jaw_face" in arrays:
             self.jaw_face = np.asarray(arrays["jaw_face"], np.int64)
             self.jaw_barycentric = np.asarray(arrays["jaw_barycentric"], np.float32)
+        self._derived: dict[Callable, object] = {}  # see `derived`
         self._points_on: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}  # see `_landmark_tensors`
 
     @classmethod
@@ -85,6 +89,12 @@ class HeadModel(nn.Module):
         """Read the arrays above from a .npz without pickles."""
         with np.load(path, allow_pickle=False) as data:
             return cls(name, {key: data[key] for key in data.files})
+
+    def derived(self, build: Callable[["HeadModel"], T]) -> T:
+        """What `build` computes from this head: computed at the first call, then kept with the head."""
+        if build not in self._derived:
+            self._derived[build] = build(self)
+        return self._derived[build]
 
     @property
     def sha256(self) -> str:

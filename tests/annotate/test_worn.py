@@ -10,17 +10,17 @@ from synthforge.annotate import annotate
 from synthforge.cameras.project import from_pixels, project
 from synthforge.conventions import CLASS_ID
 from synthforge.errors import AssetError
-from synthforge.generators.geometry.worn import WornMesh, append_worn
+from synthforge.generators.geometry.accessory import Accessory, with_accessories
 from synthforge.generators.raster.backend import RasterGenerator
 from synthforge.heads import load_head
 from tests.annotate.scenes import label, pixel_grid, posed, view
 
 
-def plate(class_name: str, y: tuple[float, float], z: float) -> WornMesh:
+def plate(class_name: str, y: tuple[float, float], z: float) -> Accessory:
     """A frontal rectangle 12 cm wide."""
     corners = np.array([[-0.06, y[0], z], [0.06, y[0], z], [0.06, y[1], z], [-0.06, y[1], z]])
     faces = np.array([[0, 1, 2], [0, 2, 3]])
-    return WornMesh(corners, faces, CLASS_ID[class_name], np.ones((4, 3)), np.zeros((4, 3)), "solid")
+    return Accessory(corners, faces, class_name, np.ones((4, 3)), "solid")
 
 
 @pytest.mark.parametrize("name", ["hair", "eyeglasses", "headwear", "facewear"])
@@ -28,7 +28,7 @@ def test_worn_things_hide_landmarks_and_leave_the_bare_face_alone(tiny, name):
     params, vertices = posed(tiny, view(256))
     bare = label(tiny, params, vertices)
     band = (0.0, 0.03)  # over the eyes
-    mesh = append_worn(tiny.mesh(vertices), [plate(name, band, 0.12)])
+    mesh = with_accessories(tiny.mesh(vertices), [plate(name, band, 0.12)])
     worn = label(tiny, params, vertices, mesh)
 
     corners = project(np.array([[-0.06, band[0], 0.12], [0.06, band[1], 0.12]]), params.camera)
@@ -58,7 +58,7 @@ def test_back_of_a_sheet_has_the_normal_of_the_side_that_is_seen(tiny):
     params, vertices = posed(tiny, view(128))
     sheet = plate("hair", (0.0, 0.02), 0.12)
     sheet = replace(sheet, faces=sheet.faces[:, ::-1])
-    frame = label(tiny, params, vertices, append_worn(tiny.mesh(vertices), [sheet]))
+    frame = label(tiny, params, vertices, with_accessories(tiny.mesh(vertices), [sheet]))
     np.testing.assert_allclose(frame.normals[frame.segmentation == CLASS_ID["hair"]][:, 2], -1, atol=1e-6)
 
 

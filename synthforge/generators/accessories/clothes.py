@@ -1,24 +1,26 @@
-"""What is worn below the neck: crew and V necks, roll necks, shirts with a collar, open jackets, hoodies.
+"""Clothes: crew and V necks, roll necks, shirts with a collar, open jackets, hoodies.
 
 A garment is a lattice around the trunk: rows from the neckline down, columns around (azimuth 0 in front),
-world frame, metres. It lies on the skin at the neckline and takes the shape of dressed shoulders from there.
+metres. It lies on the skin at the neckline and takes the shape of dressed shoulders below.
 """
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
 from scipy.interpolate import PchipInterpolator
 
-from synthforge.generators.geometry.drape import PosedHead, Reach, outer_faces, worn_mesh
-from synthforge.generators.geometry.worn import WornMesh, lattice_faces, tube
+from synthforge.generators.geometry.accessory import Accessory
+from synthforge.generators.geometry.meshes import lattice_faces, tube
+from synthforge.generators.geometry.person import Person, outer_faces
+from synthforge.generators.geometry.radial import RadialDepth
 from synthforge.generators.shading.color import hex_to_linear
-from synthforge.generators.shading.contact import contact_open
+from synthforge.generators.shading.contact import contact_visibility
 from synthforge.generators.shading.fabric import Pattern, draw_pattern
 from synthforge.generators.shading.noise import noise
+from synthforge.generators.shading.numeric import smoothstep, unit
 from synthforge.heads.base import HeadModel
 
 GARMENTS = {"crew": 0.34, "v_neck": 0.16, "shirt": 0.20, "jacket": 0.10, "hoodie": 0.12, "roll_neck": 0.08}
@@ -26,9 +28,9 @@ _COLORS = (
     "1c1d22", "e8e6e1", "2a3a5c", "7a2430", "3f5a45", "8a8f98", "c8b594", "5b4a6e", "b5542e", "4d7ea8",
     "d7b7be", "d8d9dc", "35383f", "6f8fb5", "23406e",
 )  # fmt: skip
-WHITEST = 0.55  # white cotton sends back 0.7 to 0.8; its folds and pores take the rest
-_CHEST = np.array([0.0, -0.20, -0.025])  # whence the neck's root, shoulders and chest are all seen
-_SKIN_TOP = -0.060  # m, canonical: cloth lies on what is lower, in front on what is below the chin
+WHITEST = 0.55  # white cotton reflects 0.7 to 0.8; its folds and pores absorb some of that
+_CHEST = np.array([0.0, -0.20, -0.025])  # neck, shoulders and chest are all seen from here
+_SKIN_TOP = -0.060  # m, canonical: cloth lies on skin below, in front below the chin
 # height (m, 0 at the tragia); half breadth, front and back of a dressed trunk. Biacromial breadth 385 mm,
 # shoulders 190 mm below the tragia: means of both sexes of ANSUR (Gordon et al. 1989)
 _TRUNK = np.array([
@@ -40,18 +42,26 @@ _TRUNK = np.array([
 _PROFILE = PchipInterpolator(-_TRUNK[:, 0], _TRUNK[:, 1:])
 _ROWS, _COLUMNS = 44, 128
 _VALLEY = 0.30  # share of light lost per unit of depth between folds
-_OFF, _FADE = 0.003, 0.05  # m: of cloth off skin; in which it comes down to the trunk below the skin's end
-_NECK_MIDDLE = np.array([0.0, -0.105, -0.020])  # whence collars stand off the neck
-_DOWN = np.diag([1.0, -1, -1])  # pole of its map: a neck's root is near it, even coarse triangles are small
+_OFF, _FADE = (
+    0.003,
+    0.05,
+)  # m: cloth off skin; height over which cloth comes down to the trunk below the end of the skin
+_NECK_MIDDLE = np.array([0.0, -0.105, -0.020])  # centre of the rays along which collars stand off the neck
+_DOWN = np.diag(
+    [1.0, -1, -1]
+)  # its map has its pole below, near the neck's base, so that even coarse triangles are small
 _TURN = np.linspace(-np.pi, np.pi, _COLUMNS, endpoint=False)
-_AZIMUTH = _TURN - 0.45 * np.sin(_TURN)  # closer in front, where they are seen
+_AZIMUTH = _TURN - 0.45 * np.sin(_TURN)  # denser in front, where they are seen
 
 
 @dataclass(frozen=True)
 class _Cut:
-    """Height of the neckline (m) in front, at the side, behind; `bend` (radians of azimuth) is how fast its
-    front rises, so that it runs straight to the side as a V (0: round); `gap` (m) between skin and edge;
-    `hug` (m) is how far below the edge cloth leaves the skin for the trunk's shape."""
+    """Shape of a neckline: its height (m) in front, at the side and behind.
+
+    `bend` (radians of azimuth) makes its front a V: the smaller, the steeper; 0 is round. `gap` (m) lies
+    between skin and edge. `hug` (m) is how far below the edge the cloth has left the skin for the trunk's
+    shape.
+    """
 
     front: float
     side: float
@@ -96,59 +106,60 @@ _COLLARS = {
 }
 
 
-_BUSTS: WeakKeyDictionary[HeadModel, tuple[np.ndarray, np.ndarray]] = WeakKeyDictionary()
-
-
 def _bust(head: HeadModel) -> tuple[np.ndarray, np.ndarray]:
     """Vertices of a head's outer skin from the neck down, and the triangles between them."""
-    if head not in _BUSTS:
-        outer = head.faces[outer_faces(head, ears=False)]
-        _, y, z = head.canonical.T
-        low = outer[(y + 1.2 * np.maximum(z, 0))[outer].max(1) < _SKIN_TOP]  # not the chin
-        used, faces = np.unique(low, return_inverse=True)
-        _BUSTS[head] = used, faces.reshape(-1, 3).astype(np.int32)
-    return _BUSTS[head]
+    outer = head.faces[outer_faces(head, ears=False)]
+    _, y, z = head.canonical.T
+    low = outer[(y + 1.2 * np.maximum(z, 0))[outer].max(1) < _SKIN_TOP]  # not the chin
+    used, faces = np.unique(low, return_inverse=True)
+    return used, faces.reshape(-1, 3).astype(np.int32)
 
 
 @dataclass(frozen=True)
 class _Body:
-    """Skin from the neck down as seen from the chest; how broad its shoulders are beside the mean; how far
-    (m) it stands from the canonical body, in whose frame all is here."""
+    """Skin from the neck down, in the frame of the canonical body (m).
+
+    Attributes:
+        points, faces: the skin.
+        skin: its radial depth from the chest.
+        broad: breadth of the shoulders relative to the mean.
+        shift: adding it takes points to the world frame.
+    """
 
     points: np.ndarray
     faces: np.ndarray
-    skin: Reach
+    skin: RadialDepth
     broad: float
     shift: np.ndarray
 
     @classmethod
-    def of(cls, posed: PosedHead, broad: float) -> "_Body":
-        used, faces = _bust(posed.head)
-        shift = (posed.world[used] - posed.head.canonical[used]).mean(0).astype(np.float64)
-        points = posed.world[used] - shift
-        return cls(points, faces, Reach.of(points, faces, _CHEST).grown(2), broad, shift)
+    def of(cls, person: Person, broad: float) -> "_Body":
+        used, faces = person.head.derived(_bust)
+        shift = (person.vertices[used] - person.head.canonical[used]).mean(0).astype(np.float64)
+        points = person.vertices[used] - shift
+        return cls(points, faces, RadialDepth.of(points, faces, _CHEST).grown(2), broad, shift)
 
     @cached_property
-    def neck(self) -> Reach:
-        """Skin as seen from inside the neck."""
-        return Reach.of(self.points, self.faces, _NECK_MIDDLE, _DOWN).grown()
+    def neck(self) -> RadialDepth:
+        """Radial depth of the skin from inside the neck."""
+        return RadialDepth.of(self.points, self.faces, _NECK_MIDDLE, _DOWN).grown()
 
     def clear(self, points: Float[np.ndarray, "n m 3"], gap: Float[np.ndarray, "n 1"]) -> np.ndarray:
-        """Rows of points moved away from the neck's middle until they stand `gap` (m) off the skin."""
+        """Rows of points, those closer to the skin than `gap` (m) moved away from the neck's middle."""
         away, skin = points - _NECK_MIDDLE, self.on_neck(points, gap) - _NECK_MIDDLE
         far, least = (np.linalg.norm(v, axis=-1, keepdims=True) for v in (away, skin))
         push = ndimage.maximum_filter1d(np.maximum(1, least / far), 5, 1, mode="wrap")
         return _NECK_MIDDLE + away * ndimage.gaussian_filter1d(push, 2.0, 1, mode="wrap")
 
     def on_neck(self, points: np.ndarray, gap: np.ndarray | float) -> np.ndarray:
-        """Points moved along rays from the neck's middle until `gap` (m) off the skin, where there is any."""
+        """Points moved along rays from the neck's middle to `gap` (m) off the skin, where there is any."""
         away = points - _NECK_MIDDLE
         r = np.linalg.norm(away, axis=-1)
         least = self.neck.at(points.reshape(-1, 3)).reshape(r.shape)
         return _NECK_MIDDLE + away * np.where(least > 0, (least + gap) / r, 1)[..., None]
 
     def trunk(self, azimuth: np.ndarray, height: np.ndarray) -> np.ndarray:
-        """Dressed surface at an azimuth and a height (m)."""
+        """Points of a dressed trunk at an azimuth (radians) and a height (m)."""
         wide, front, back = np.moveaxis(_PROFILE(-height), -1, 0)
         wide = np.where(height < -0.11, wide * self.broad, wide)
         x, z = np.sin(azimuth), np.cos(azimuth)
@@ -161,7 +172,10 @@ class _Body:
 
 @dataclass(frozen=True)
 class _Garment:
-    """One layer: `lift` (m) is how far it stands off what is under it, `shift` where its folds lie."""
+    """One layer of clothes.
+
+    `lift` (m) is its distance from what is under it, `shift` moves its folds, `slack` (m) is their size.
+    """
 
     body: _Body
     cut: _Cut
@@ -189,8 +203,8 @@ class _Garment:
         least = self.body.skin.at(points.reshape(-1, 3)).reshape(r.shape)
         skin = _skirt(least, r, drop) + self.lift
         free = np.clip(drop / self.cut.hug, 0, 1) ** 1.3 if self.cut.hug else np.ones(r.shape)
-        free = np.maximum(free, np.clip((np.abs(points[..., 0]) - 0.065) / 0.025, 0, 1))  # a high shoulder
-        free = free * free * (3 - 2 * free)
+        free = np.maximum(free, np.clip((np.abs(points[..., 0]) - 0.065) / 0.025, 0, 1))  # a raised shoulder
+        free = smoothstep(0, 1, free)
         fold = self.slack * np.clip(drop / 0.05, 0, 1) * self.crumple(points)
         out = np.maximum(np.maximum(r + self.lift, skin + _OFF) + fold, skin + 0.0015)
         hung = _CHEST + away * (out / r)[..., None]
@@ -205,23 +219,21 @@ class _Garment:
         fine = noise(flat, (0.011, 0.022, 0.011), self.shift)[:, 2]
         return (0.6 - np.abs(crease) + 0.5 * wave + 0.35 * fine).reshape(points.shape[:-1])
 
-    def sheet(self, color: np.ndarray, pattern: Pattern | None) -> WornMesh:
+    def sheet(self, color: np.ndarray, pattern: Pattern | None) -> Accessory:
         azimuth = _AZIMUTH[None]
         drop = np.linspace(0, 1, _ROWS)[:, None] ** 1.6 * (0.60 + self.neckline(azimuth))
         points = self.surface(azimuth, drop)
-        away = points[:1] - _CHEST
-        away /= np.linalg.norm(away, axis=-1, keepdims=True)
-        inner = points[:1] - (self.cut.gap + self.lift + 0.001) * away
+        inner = points[:1] - (self.cut.gap + self.lift + 0.001) * unit(points[:1] - _CHEST)
         made = _cloth(np.concatenate([inner, points]), color, pattern, closed=True)
-        light = self.light(points, drop)
-        return replace(made, open=np.concatenate([light[:1], light]).ravel())
+        ambient = self.ambient(points, drop)
+        return replace(made, ambient=np.concatenate([ambient[:1], ambient]).ravel())
 
-    def light(self, points: np.ndarray, drop: np.ndarray) -> np.ndarray:
-        """Share of the surrounding light that reaches points `drop` (m) below the neckline."""
+    def ambient(self, points: np.ndarray, drop: np.ndarray) -> np.ndarray:
+        """Ambient visibility of points `drop` (m) below the neckline: lower in the valleys of folds."""
         lost = _VALLEY * np.clip(drop / 0.05, 0, 1) * np.clip(1 - self.crumple(points), 0, 1.6)
         return (1 - lost).astype(np.float32)
 
-    def band(self, color: np.ndarray, wide: float, kind: str = "knit") -> WornMesh:
+    def band(self, color: np.ndarray, wide: float) -> Accessory:
         """A ribbed edge sewn to the neckline, `wide` (m)."""
         azimuth = _AZIMUTH[None]
         level = self.slope(azimuth)
@@ -230,7 +242,7 @@ class _Garment:
         points = _lifted(self.surface(azimuth, np.maximum(share, 0) * wide * level), rise)
         along = (_AZIMUTH[None] / (2 * np.pi)) * 0.0052 * 90
         place = np.dstack(np.broadcast_arrays(along, share * wide, 0 * along))
-        return _cloth(points, color, None, True, kind, place)
+        return _cloth(points, color, None, True, "knit", place)
 
     def slope(self, azimuth: np.ndarray) -> np.ndarray:
         """Fall per metre of cloth near the neckline."""
@@ -238,10 +250,15 @@ class _Garment:
         return np.clip(0.012 / np.linalg.norm(two[1] - two[0], axis=-1), 0.25, 1)[None]
 
     def collar(
-        self, name: str, color: np.ndarray, pattern: Pattern | None, tall: float = 1.0, kind: str = "cloth"
-    ) -> WornMesh:
-        """A strip that stands up from the neckline and falls over outside, as `_COLLARS` says; its ends meet
-        in front."""
+        self,
+        name: str,
+        color: np.ndarray,
+        pattern: Pattern | None,
+        tall: float = 1.0,
+        material: str = "cloth",
+    ) -> Accessory:
+        """A strip that stands up from the neckline and falls over to the outside, shaped as `_COLLARS`
+        says. Its ends meet in front."""
         closed = name == "roll_neck"
         turn = np.linspace(0, 2 * np.pi, 96, endpoint=not closed) + np.pi * closed  # seams are behind
         azimuth = turn - 0.6 * np.sin(turn)
@@ -266,25 +283,27 @@ class _Garment:
         along = np.append(0, np.linalg.norm(np.diff(points[3], axis=0), axis=-1).cumsum())
         down = np.linalg.norm(np.diff(points, axis=0, prepend=points[:1]), axis=-1).cumsum(0)
         place = np.dstack(np.broadcast_arrays(along[None], down, 0.0))
-        made = _cloth(points, color, pattern, closed, kind, place)
+        made = _cloth(points, color, pattern, closed, material, place)
         dusk = np.repeat([0.45, 0.35, 0.15, 0.0, 0.0, 0.4], [1, 1, 1, 1, 6, 1])[:, None]
-        return replace(made, open=np.broadcast_to(1 - dusk, points.shape[:2]).ravel().astype(np.float32))
+        ambient = np.broadcast_to(1 - dusk, points.shape[:2]).ravel().astype(np.float32)
+        return replace(made, ambient=ambient)
 
-    def strip(self, x: tuple[float, float], color: np.ndarray, pattern: Pattern | None) -> WornMesh:
-        """A placket down the front, between two places across (m)."""
+    def strip(self, x: tuple[float, float], color: np.ndarray, pattern: Pattern | None) -> Accessory:
+        """A placket down the front between two x (m)."""
         across = np.linspace(*x, 5)[None]
         drop = 0.001 + np.linspace(0.0, 0.3, 30)[:, None] ** 1.2
         points = self.surface(across / 0.16, drop)
         points[..., 0] = across
         points[..., 2] += np.array([-0.0005, 0.0022, 0.0025, 0.0022, -0.0005])
-        return replace(_cloth(points, color, pattern), open=self.light(points, drop).ravel())
+        return replace(_cloth(points, color, pattern), ambient=self.ambient(points, drop).ravel())
 
 
 def _skirt(least: np.ndarray, r: np.ndarray, drop: np.ndarray) -> np.ndarray:
-    """Radius (m) of skin `least`, going on where it ends (0) as if the body did.
+    """Radius (m) of the skin, `least`, continued below its end, where `least` is 0.
 
-    As far as the lowest skin of a column stands proud of the trunk's radius `r`, less and less does what is
-    below, by its further `drop` (m): no step where a head's own shoulders end.
+    Where the lowest skin of a column stands further out than the trunk's radius `r`, the continuation does
+    so less and less as it goes down by `drop` (m). So there is no step where the head model's shoulders
+    end.
     """
     low = len(least) - 1 - (least > 0)[::-1].argmax(0)[None]
     proud, end = (np.take_along_axis(v, low, 0) for v in (least - r + _OFF, drop))
@@ -293,38 +312,37 @@ def _skirt(least: np.ndarray, r: np.ndarray, drop: np.ndarray) -> np.ndarray:
 
 
 def _lifted(points: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Points moved away from the chest by so many metres."""
     away = points - _CHEST
     return points + by[..., None] * away / np.linalg.norm(away, axis=-1, keepdims=True)
 
 
 def _cloth(
-    points: np.ndarray, color: np.ndarray, pattern: Pattern | None, closed: bool = False, kind: str = "cloth",
+    points: np.ndarray, color: np.ndarray, pattern: Pattern | None, closed: bool = False,
+    material: str = "cloth",
     place: np.ndarray | None = None,
-) -> WornMesh:  # fmt: skip
-    """A lattice as clothing; patterns run level, as cloth cut for a chest and a back lies."""
+) -> Accessory:  # fmt: skip
+    """A lattice as clothing. Without a `place` in the cloth, patterns run level around the body."""
     n, m, _ = points.shape
     if place is None:
         place = points.copy()
         place[..., 1] -= 0.45 * np.abs(points[..., 2] + 0.045)
     across = np.roll(points, -1, 1) - np.roll(points, 1, 1) if closed else np.gradient(points, axis=1)
-    across /= np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-9)
-    made = worn_mesh(
-        points.reshape(-1, 3), lattice_faces(n, m, closed), color, "clothing", kind, across.reshape(-1, 3),
-        place.reshape(-1, 3),
+    made = Accessory.surface(
+        points.reshape(-1, 3), lattice_faces(n, m, closed), color, "clothing", material,
+        unit(across).reshape(-1, 3), place.reshape(-1, 3),
     )  # fmt: skip
     return replace(made, pattern=pattern)
 
 
-def dress(posed: PosedHead, headwear: str, rng: np.random.Generator) -> list[WornMesh]:
-    """A garment on the shoulders of a posed head, such as goes with what is on the head.
-
-    The first mesh has the colour of the sleeves.
-    """
+def dress(person: Person) -> list[Accessory]:
+    """A random garment, world frame, that fits what is on the head. Sleeves have its first piece's colour."""
+    headwear, rng = person.appearance.headwear, person.rng("clothes")
     kind = str(rng.choice(list(GARMENTS), p=list(GARMENTS.values())))
     colors = [_washed(rng) for _ in range(3)]
     pattern = draw_pattern(colors[1], rng)
     broad, slack, shift = rng.normal(1.0, 0.04), rng.uniform(0.0020, 0.0042), rng.uniform(0, 48, 3)
-    body = _Body.of(posed, float(np.clip(broad, 0.9, 1.1)))
+    body = _Body.of(person, float(np.clip(broad, 0.9, 1.1)))
     kind = {"hood": "hoodie", "headscarf": "crew"}.get(headwear, kind)
 
     def layer(name: str, lift: float = 0.0) -> _Garment:
@@ -351,11 +369,11 @@ def dress(posed: PosedHead, headwear: str, rng: np.random.Generator) -> list[Wor
         out += _strings(main, colors[0], rng)
     if kind in ("shirt", "jacket", "hoodie") and headwear != "hood":
         hem = out[1].vertices.reshape(-1, 96, 3)[-1]
-        out[0] = replace(out[0], open=out[0].open * contact_open(out[0].vertices, hem))
+        out[0] = replace(out[0], ambient=out[0].ambient * contact_visibility(out[0].vertices, hem))
     return [replace(w, vertices=w.vertices + body.shift.astype(np.float32)) for w in out]
 
 
-def _strings(hoodie: _Garment, color: np.ndarray, rng: np.random.Generator) -> list[WornMesh]:
+def _strings(hoodie: _Garment, color: np.ndarray, rng: np.random.Generator) -> list[Accessory]:
     """Two cords that hang from the hood's ends."""
     pale = 0.4 * color + 0.4
     out = []
@@ -364,7 +382,7 @@ def _strings(hoodie: _Garment, color: np.ndarray, rng: np.random.Generator) -> l
         line = hoodie.surface(np.array([[side * 0.30]]), np.linspace(0.012, long, 12)[:, None])[:, 0]
         line = _lifted(line, np.full(12, 0.0035))
         points, faces = tube(line, 0.0019, closed=False)
-        out.append(worn_mesh(points, faces, pale, "clothing", "cloth", place=points))
+        out.append(Accessory.surface(points, faces, pale, "clothing", "cloth", place=points))
     return out
 
 

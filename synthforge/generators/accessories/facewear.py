@@ -1,35 +1,39 @@
-"""Masks over nose, mouth and chin: a taut sheet over the posed face, so that it follows the jaw."""
+"""Masks over nose, mouth and chin: taut sheets over the posed face, which follow the jaw."""
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from synthforge.generators.accessories.headwear import PutOn
-from synthforge.generators.geometry.drape import FORWARD, NECK, PosedHead, Reach, drape, sheet, worn_mesh
-from synthforge.generators.geometry.worn import WornMesh, tube
+from synthforge.generators.geometry.accessory import Accessory
+from synthforge.generators.geometry.drape import drape, sheet
+from synthforge.generators.geometry.meshes import tube
+from synthforge.generators.geometry.person import Person
+from synthforge.generators.geometry.radial import FORWARD, RadialDepth
 from synthforge.generators.shading.color import hex_to_linear
+from synthforge.generators.shading.numeric import unit
+from synthforge.heads.anatomy import NECK_HEIGHT
 
-# canonical skin (mm) along the upper and the lower edge, from the middle to the subject's left
+# points of the canonical skin (mm) along the upper and the lower edge, from the middle to the subject's left
 _TOP = [[0, 14, 101], [13, 7, 91], [24, 0, 86], [40, -6, 81], [54, -9, 68], [63, -13, 42]]
 _BOTTOM = [[0, -94, 74], [13, -93, 72], [26, -89, 68], [40, -80, 58], [50, -70, 44], [57, -57, 32]]
-_KNOTS = [0, 0.18, 0.36, 0.58, 0.8, 1.0]  # places of these along the half edge
+_KNOTS = [0, 0.18, 0.36, 0.58, 0.8, 1.0]  # where these are along the half edge
 _EAR = [[73, 19, -3], [66, -28, 3]]  # roots of the ear above and below (mm)
 _COLUMNS, _ROWS = 57, 41
 _SURGICAL = ("8fbcd8", "a9cfe3", "9fd0c4", "e8ecee", "2a2c30")
 _COTTON = ("17181c", "222f4d", "8a2a33", "d9d4c8", "4e6a58", "7a7f88", "b98ea0", "c8a66a")
 
 
-def put_on_mask(posed: PosedHead, kind: str, facial_hair: str, rng: np.random.Generator) -> PutOn:
-    """Mask of a `kind` (as the attribute has it) over a face with that beard; nothing for "none"."""
+def put_on_mask(person: Person) -> tuple[list[Accessory], list[RadialDepth]]:
+    """Mask (world frame), and the surface (head frame) that hair has to stay under."""
+    kind, rng = person.appearance.facewear, person.rng("facewear")
     if kind == "none":
-        return PutOn()
-    middle = posed.landmarks[[2, 14]].mean(0) + [0, -0.008, 0.012]
-    directions = _directions(posed, middle)
-    bare = PosedHead(posed.head, posed.params, posed.world)
-    skin = bare.reach(False, middle, FORWARD, 2.0, heights=(NECK, 9.0))  # neither shirt nor shoulders
+        return [], []
+    middle = person.head.landmarks(person.head_vertices)[[2, 14]].mean(0) + [0, -0.008, 0.012]
+    directions = _directions(person, middle)
+    skin = person.radial_depth(False, middle, FORWARD, 2.0, heights=(NECK_HEIGHT, 9.0))  # no shoulders
     least = skin.at((middle + directions).reshape(-1, 3)).reshape(directions.shape[:2])
     rim = np.zeros(least.shape, bool)
     rim[[0, -1]] = rim[:, [0, -1]] = True
-    beard = {"full": 0.006, "goatee": 0.004}.get(facial_hair, 0.0)
+    beard = {"full": 0.006, "goatee": 0.004}.get(person.appearance.facial_hair, 0.0)
     inner = np.minimum(_bell(_ROWS, 0.10), _bell(_COLUMNS, 0.10).T)
     tight = drape(least, np.zeros_like(rim), 6, False)
     least = np.where(rim, tight + 0.0022, least + 0.0028 + beard * inner)
@@ -41,18 +45,17 @@ def put_on_mask(posed: PosedHead, kind: str, facial_hair: str, rng: np.random.Ge
     else:
         color, radius = _seamed(radius, u, v, rng)
     points = middle + radius[..., None] * directions
-    cover = Reach.of(points.reshape(-1, 3), _faces(posed, points, color).faces, middle, FORWARD, 2.0)
-    front = _faces(posed, _turned_in(points, middle), np.pad(color, ((1, 1), (1, 1), (0, 0)), mode="edge"))
-    return PutOn(
-        [front, *_loops(posed, skin, points, color[0, 0] if not surgical else np.full(3, 0.75))], [cover]
-    )
+    cover = RadialDepth.of(points.reshape(-1, 3), _faces(person, points, color).faces, middle, FORWARD, 2.0)
+    front = _faces(person, _turned_in(points, middle), np.pad(color, ((1, 1), (1, 1), (0, 0)), mode="edge"))
+    elastic = np.full(3, 0.75) if surgical else color[0, 0]
+    return [front, *_loops(person, skin, points, elastic)], [cover]
 
 
-def _faces(posed: PosedHead, points: np.ndarray, color: np.ndarray) -> WornMesh:
-    return sheet(posed, points, color, "facewear")
+def _faces(person: Person, points: np.ndarray, color: np.ndarray) -> Accessory:
+    return sheet(person, points, color, "facewear")
 
 
-def _directions(posed: PosedHead, middle: np.ndarray) -> np.ndarray:
+def _directions(person: Person, middle: np.ndarray) -> np.ndarray:
     """Rows from the upper to the lower edge, columns from the subject's right to left: unit vectors."""
     knots = np.array(_KNOTS)
     u = np.linspace(-1, 1, _COLUMNS)
@@ -60,16 +63,14 @@ def _directions(posed: PosedHead, middle: np.ndarray) -> np.ndarray:
     for half in (_TOP, _BOTTOM):
         left = np.array(half, float)
         both = np.concatenate([left[:0:-1] * [-1, 1, 1], left])
-        away = posed.on_skin(both) - middle
-        away /= np.linalg.norm(away, axis=1, keepdims=True)
+        away = unit(person.skin_at(both) - middle)
         edges.append(CubicSpline(np.concatenate([-knots[:0:-1], knots]), away)(u))
     v = np.linspace(0, 1, _ROWS)[:, None, None]
-    lattice = (1 - v) * edges[0] + v * edges[1]
-    return lattice / np.linalg.norm(lattice, axis=-1, keepdims=True)
+    return unit((1 - v) * edges[0] + v * edges[1])
 
 
 def _bell(n: int, edge: float) -> np.ndarray:
-    """n 1: 0 at the ends, 1 further in than the share `edge`."""
+    """Column n 1 that is 0 at both ends and 1 further inside than the share `edge`."""
     t = np.linspace(0, 1, n)
     return np.clip(np.minimum(t, 1 - t) / edge, 0, 1)[:, None]
 
@@ -102,27 +103,26 @@ def _seamed(radius: np.ndarray, u: np.ndarray, v: np.ndarray, rng: np.random.Gen
 def _turned_in(points: np.ndarray, middle: np.ndarray) -> np.ndarray:
     """The sheet with an edge all round that turns towards the skin."""
     padded = np.pad(points, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    away = padded - middle
-    away /= np.linalg.norm(away, axis=-1, keepdims=True)
+    away = unit(padded - middle)
     rim = np.ones(padded.shape[:2], bool)
     rim[1:-1, 1:-1] = False
     padded[rim] -= 0.0016 * away[rim]
     return padded
 
 
-def _loops(posed: PosedHead, skin: Reach, points: np.ndarray, color: np.ndarray) -> list[WornMesh]:
+def _loops(person: Person, skin: RadialDepth, points: np.ndarray, color: np.ndarray) -> list[Accessory]:
     """Elastic from the corners round the roots of the ears."""
-    ears = posed.on_skin(np.concatenate([_EAR, np.array(_EAR, float) * [-1, 1, 1]]))
+    ears = person.skin_at(np.concatenate([_EAR, np.array(_EAR, float) * [-1, 1, 1]]))
     out = []
     t = np.linspace(0, 1, 16)[:, None]
     for column, (above, below) in ((-1, ears[:2]), (0, ears[2:])):
         for corner, root in ((points[1, column], above), (points[-2, column], below)):
             line = corner * (1 - t) + root * t
-            away = line - skin.middle
+            away = line - skin.centre
             r = np.linalg.norm(away, axis=1)
             lifted = np.maximum(r, skin.at(line) + 0.0012) / r
             lifted[0], lifted[-1] = 1, 0.96  # ends behind the ear
-            line = skin.middle + away * lifted[:, None]
+            line = skin.centre + away * lifted[:, None]
             loop, faces = tube(line, 0.0013, closed=False)
-            out.append(worn_mesh(posed.to_world(loop), faces, color, "facewear", "cloth"))
+            out.append(Accessory.surface(person.to_world(loop), faces, color, "facewear", "cloth"))
     return out

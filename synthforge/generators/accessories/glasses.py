@@ -5,52 +5,55 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from synthforge.conventions import CLASS_ID
-from synthforge.generators.geometry.worn import WornMesh, tube
+from synthforge.generators.geometry.accessory import Accessory
+from synthforge.generators.geometry.meshes import joined, tube
+from synthforge.generators.geometry.person import Person
 from synthforge.generators.shading.color import hex_to_linear
-from synthforge.heads.base import HeadModel
+from synthforge.generators.shading.numeric import unit
 
 _FRAMES = ("15130f", "2b1c12", "5a3a20", "8c8c90", "b08d4a", "2a3550", "6a1f28", "d8d4cc")
-# Light that comes through a tint relative to grey, by colour: grey, brown, green, blue, rose
+# Light that comes through a tint, relative to grey: grey, brown, green, blue, rose
 _TINTS = ((1.0, 1.0, 1.0), (1.0, 0.75, 0.5), (0.75, 1.0, 0.8), (0.65, 0.8, 1.0), (1.0, 0.7, 0.72))
-# Share of the light that comes through at the top and at the bottom of a lens, each from and to
-_PASSES = {
+# Share of the light that comes through at the top and at the bottom of a lens: lowest, highest
+_TRANSMITTANCE = {
     "clear": ((0.93, 0.97), (0.93, 0.97)),
     "tinted": ((0.25, 0.55), (0.6, 0.9)),
     "sunglasses": ((0.02, 0.08), (0.03, 0.22)),
 }
 _WRAP = 2.0  # 1/m: a lens 5 cm off the middle stands 5 mm back
 _RIM_POINTS = 40
-_RINGS = (0.8, 1.0)  # of a lens, shares of the way to its rim; within the first one nothing is bent
-_BULGE = 0.0015  # m, middle of a lens before its rim
+_RINGS = (0.8, 1.0)  # of a lens, shares of the distance to its rim; within the first one nothing is bent
+_BULGE = 0.0015  # m from the rim of a lens forwards to its middle
 
 
 @dataclass(frozen=True)
 class Lenses:
-    """Both lenses as one mesh, and for each vertex the share of light that comes through and `bend`: how
-    far (m, world) beside it that is which is seen through it. Over the eye that is nothing: there
-    things are where their labels have them. `dark` lenses are labelled as glasses, others not at all."""
+    """Both lenses as one surface.
 
-    worn: WornMesh
-    passes: Float[np.ndarray, "n 3"]
+    Attributes:
+        transmittance: share of the light that comes through, per vertex and colour.
+        bend: how far (m, world) beside a vertex what is seen through it really lies. It is 0 over the eye, so
+            that labels there stay true.
+        dark: such lenses are labelled as eyeglasses, others are not labelled.
+    """
+
+    surface: Accessory
+    transmittance: Float[np.ndarray, "n 3"]
     bend: Float[np.ndarray, "n 3"]
     dark: bool
 
 
-def spectacles(
-    head: HeadModel, vertices: Float[np.ndarray, "v 3"], kind: str, rng: np.random.Generator
-) -> tuple[list[WornMesh], Lenses | None]:
-    """Frame and lenses ("clear", "tinted" or "sunglasses"), fitted to posed vertices; metres, world frame.
-
-    Nothing for any other `kind`.
-    """
-    if kind not in _PASSES:
+def spectacles(person: Person) -> tuple[list[Accessory], Lenses | None]:
+    """Frame and lenses on a posed face; metres, world frame. Nothing for people without eyeglasses."""
+    kind, rng, vertices, face = (
+        person.appearance.eyeglasses, person.rng("eyeglasses"), person.vertices, person.landmarks
+    )  # fmt: skip
+    if kind == "none":
         return [], None
     dark = kind == "sunglasses"
-    face = head.landmarks(vertices)
     right, left, root = face[36:42].mean(0), face[42:48].mean(0), face[27]
-    x = _unit(left - right)
-    z = _unit(np.cross(x, root - face[33]))  # out of the face
+    x = unit(left - right)
+    z = unit(np.cross(x, root - face[33]))  # out of the face
     to_face = np.stack([x, np.cross(z, x), z], 1)
     eyes, ears = (np.stack(pair) @ to_face - root @ to_face for pair in ((right, left), (face[0], face[16])))
 
@@ -76,7 +79,9 @@ def spectacles(
     for middle in middles:
         pieces += _pad(local, middle, half, front)
 
-    frame = _worn([(p @ to_face.T + root, f) for p, f in pieces], hex_to_linear(str(rng.choice(_FRAMES))))
+    points, faces = joined((p @ to_face.T + root, f) for p, f in pieces)
+    color = hex_to_linear(str(rng.choice(_FRAMES)))
+    frame = Accessory.surface(points, faces, color, "eyeglasses", "solid")
     return [frame], _lenses(rims, half, kind, to_face, root, rng)
 
 
@@ -88,8 +93,8 @@ def _lenses(
     root: np.ndarray,
     rng: np.random.Generator,
 ) -> Lenses:
-    """Slightly bulged discs in the rims; what is at the edge of a lens is seen a little nearer to its
-    middle or farther from it, as through lenses for the short- and the far-sighted."""
+    """Slightly bulged discs in the rims. What lies behind the edge of a lens is seen a little nearer to the
+    middle of the lens or farther from it, as through lenses for short or long sight."""
     ring = np.concatenate([[0.0], np.repeat(_RINGS, _RIM_POINTS)])[:, None]
     power = rng.uniform(-0.06, 0.04)
     points, bends, heights = [], [], []
@@ -106,12 +111,13 @@ def _lenses(
     faces = np.concatenate(
         [fan, np.stack([a, a + _RIM_POINTS, b + _RIM_POINTS], -1), np.stack([a, b + _RIM_POINTS, b], -1)]
     )
-    worn = _worn([(p @ to_face.T + root, faces) for p in points], np.full(3, 0.02))
-    top, bottom = (rng.uniform(*ends) for ends in _PASSES[kind])
+    points, faces = joined((p @ to_face.T + root, faces) for p in points)
+    surface = Accessory.surface(points, faces, np.full(3, 0.02), "eyeglasses", "solid")
+    top, bottom = (rng.uniform(*ends) for ends in _TRANSMITTANCE[kind])
     share = np.exp(np.interp(np.concatenate(heights), [-0.8, 0.8], np.log([bottom, top])))
     tint = np.array(_TINTS[0 if kind == "clear" else int(rng.integers(len(_TINTS)))])
     return Lenses(
-        worn, (share[:, None] * tint).astype(np.float32),
+        surface, (share[:, None] * tint).astype(np.float32),
         (np.concatenate(bends) @ to_face.T).astype(np.float32), kind == "sunglasses",
     )  # fmt: skip
 
@@ -142,7 +148,7 @@ def _outline(half: np.ndarray, power: float) -> np.ndarray:
 
 
 def _clearance(local: np.ndarray, eyes: np.ndarray) -> float:
-    """How far forward the lenses stand to clear lids, brows and cheeks."""
+    """How far forward (m) the lenses stand, so that they touch neither lids nor brows nor cheeks."""
     x, y = np.abs(local[:, 0]), local[:, 1] - eyes[:, 1].mean()
     behind = (x > 0.018) & (x < 0.056) & (np.abs(y) < 0.018)
     nearest = float(np.quantile((local[:, 2] + _WRAP * x**2)[behind], 0.99)) if behind.any() else 0.0
@@ -150,12 +156,12 @@ def _clearance(local: np.ndarray, eyes: np.ndarray) -> float:
 
 
 def _bent(xy: np.ndarray, front: float) -> np.ndarray:
-    """Points of the flat frame wrapped around the face."""
+    """Points (x, y) of the flat frame, bent around the face."""
     return np.column_stack([xy, front - _WRAP * xy[:, 0] ** 2])
 
 
 def _half_width(local: np.ndarray, hinge: np.ndarray, ear: np.ndarray) -> float:
-    """Distance of the temple's side of the head from the middle, before the ear at the hinge's height."""
+    """Distance (m) of the side of the head from the middle, before the ear at the height of the hinge."""
     side = np.sign(hinge[0]) * local[:, 0]
     near = (np.abs(local[:, 1] - hinge[1]) < 0.010) & (np.abs(local[:, 2] - ear[2] - 0.015) < 0.020)
     return float(max(side[near].max(initial=0.0), abs(ear[0]), abs(hinge[0])))
@@ -167,16 +173,3 @@ def _temple(hinge: np.ndarray, ear: np.ndarray, wide: float) -> np.ndarray:
     turn = [[x, y + 0.002, hinge[2] - 0.02], [x, y, z]]
     behind = [[0.95 * x, y, z - 0.02], [0.86 * x, y - 0.004, z - 0.032], [0.76 * x, y - 0.02, z - 0.045]]
     return np.array([hinge, *turn, *behind])
-
-
-def _unit(v: np.ndarray) -> np.ndarray:
-    return v / np.linalg.norm(v)
-
-
-def _worn(pieces: list[tuple[np.ndarray, np.ndarray]], color: np.ndarray) -> WornMesh:
-    starts = np.cumsum([0, *(len(points) for points, _ in pieces)])
-    points = np.concatenate([p for p, _ in pieces])
-    faces = np.concatenate([f + s for (_, f), s in zip(pieces, starts, strict=False)]).astype(np.int32)
-    albedo = np.tile(color, (len(points), 1)).astype(np.float32)
-    kind = CLASS_ID["eyeglasses"]
-    return WornMesh(points.astype(np.float32), faces, kind, albedo, np.zeros_like(albedo), "solid")

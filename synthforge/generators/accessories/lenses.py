@@ -1,4 +1,4 @@
-"""Light through spectacle lenses: dimmed, tinted and bent at their edge; and what they mirror."""
+"""Light through spectacle lenses, which dim, tint and bend it; and what they mirror."""
 
 import cv2
 import numpy as np
@@ -8,12 +8,12 @@ from synthforge.cameras.project import pinhole_pixels, sample_places, scaled, to
 from synthforge.generators.accessories.glasses import Lenses
 from synthforge.generators.shading.light import Lighting, blurred, irradiance_sh, sh_basis
 from synthforge.generators.shading.noise import bilinear
-from synthforge.generators.shading.shade import unit
+from synthforge.generators.shading.numeric import unit32
 from synthforge.render.interpolate import interpolate, vertex_normals
 from synthforge.render.rasterize import rasterize
 from synthforge.types import Camera, Fragments
 
-_MIRROR = {False: 0.008, True: 0.02}  # reflectance facing the viewer: coated clear lenses, dark ones
+_MIRROR = {False: 0.008, True: 0.02}  # reflectance at normal incidence: coated clear lenses, dark ones
 _MIRROR_MOST = 0.2
 _SPOT = 0.05  # radians, width of a lamp's image
 _BLUR = 0.06  # radians, environment in the mirror
@@ -33,14 +33,14 @@ def see_through(
 
     Args:
         image: linear RGB without lenses.
-        depth: z of what is in the image (m, inf: nothing), flat, `factor` samples per pixel along each axis.
+        depth: z (m, inf: nothing) of the image's samples, flat, `factor` per pixel along each axis.
         lighting: what the lenses mirror.
-        gain: of the exposure.
+        gain: factor of the exposure, per channel.
     """
     height, width = camera.size
     dense = scaled(camera, factor)
-    points = pinhole_pixels(to_camera(lenses.worn.vertices, dense), dense)
-    found = rasterize(points, lenses.worn.faces, *dense.size, places=sample_places(dense))
+    points = pinhole_pixels(to_camera(lenses.surface.vertices, dense), dense)
+    found = rasterize(points, lenses.surface.faces, *dense.size, places=sample_places(dense))
     at = np.flatnonzero((found.face_index.ravel() >= 0) & (found.depth.ravel() < depth))
     if not len(at):
         return image
@@ -48,11 +48,11 @@ def see_through(
         found.face_index.reshape(1, -1)[:, at], found.depth.reshape(1, -1)[:, at],
         np.ascontiguousarray(found.barycentric.reshape(1, -1, 3)[:, at]),
     )  # fmt: skip
-    normals = vertex_normals(lenses.worn.vertices, lenses.worn.faces)
-    packed = np.concatenate([lenses.worn.vertices, normals, lenses.passes, lenses.bend], 1)
-    place, normal, passes, bend = np.split(interpolate(packed, lenses.worn.faces, few)[0], 4, 1)
-    view = unit(camera.cam2world[:3, 3].astype(np.float32) - place)
-    mirrored = _mirrored(unit(normal), view, lighting, _MIRROR[lenses.dark]) * gain
+    normals = vertex_normals(lenses.surface.vertices, lenses.surface.faces)
+    packed = np.concatenate([lenses.surface.vertices, normals, lenses.transmittance, lenses.bend], 1)
+    place, normal, passes, bend = np.split(interpolate(packed, lenses.surface.faces, few)[0], 4, 1)
+    view = unit32(camera.cam2world[:3, 3].astype(np.float32) - place)
+    mirrored = _mirrored(unit32(normal), view, lighting, _MIRROR[lenses.dark]) * gain
     turn = camera.cam2world[:3, :3].astype(np.float32)
     shift = (bend @ turn)[:, :2] * np.float32(camera.intrinsics[0, 0]) / few.depth[0, :, None]
     ones = np.ones((len(at), 1), np.float32)
@@ -81,7 +81,7 @@ def _per_pixel(
 def _mirrored(
     normal: np.ndarray, view: np.ndarray, lighting: Lighting, facing: float
 ) -> Float[np.ndarray, "n 3"]:
-    """Radiance n 3 that a polished lens sends back; Schlick's approximation of Fresnel."""
+    """Radiance n 3 that a polished lens mirrors; Schlick's approximation of Fresnel."""
     normal = np.where((normal * view).sum(1, keepdims=True) < 0, -normal, normal)
     cosine = np.clip((normal * view).sum(1, keepdims=True), 0, 1)
     fresnel = np.minimum(facing + (1 - facing) * (1 - cosine) ** 5, _MIRROR_MOST)
@@ -100,7 +100,7 @@ def _mirrored(
 
 
 def chalk_facing(lighting: Lighting, toward: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "1 3"]:
-    """What white chalk that faces `toward` (unit vector) sends back."""
+    """Radiance of white chalk that faces `toward` (unit vector)."""
     light = np.maximum(sh_basis(toward[None].astype(np.float32)) @ irradiance_sh(lighting.environment), 0)
     for lamp in lighting.lamps:
         light = light + max(float(toward @ lamp.direction), 0.0) * lamp.color

@@ -1,16 +1,22 @@
-"""Eyes, and the shadow of what frames them."""
+"""Material of the eyes, and the shadow of lids and lips."""
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from synthforge.generators.face.regions import EYE_PARTS, HeadSurface
-from synthforge.generators.face.skin import CARUNCLE_LAB, nearest_on_polyline
+from synthforge.generators.face.regions import FaceRegions
+from synthforge.generators.face.skin import CARUNCLE_LAB
+from synthforge.generators.geometry.meshes import nearest_on_polyline
+from synthforge.generators.geometry.person import Person
 from synthforge.generators.shading.color import hex_to_linear, lab_to_linear
 from synthforge.generators.shading.noise import noise
-from synthforge.generators.shading.shade import Material, Samples, unit
-from synthforge.heads.base import HeadModel
+from synthforge.generators.shading.numeric import smoothstep as step
+from synthforge.generators.shading.numeric import unit32
+from synthforge.generators.shading.shade import Material, Samples
+from synthforge.heads.anatomy import EYE_PARTS
 
-# sRGB middles; the ring around the pupil is warmer. Source: estimates from photographs.
+# sRGB of the outer part and of the ring around the pupil, which is warmer. Source: estimates from
+# photographs.
 IRIS = {
     "dark_brown": ("3a2316", "482917"),
     "brown": ("5c3822", "704324"),
@@ -31,19 +37,17 @@ def _turn(rest: np.ndarray, posed: np.ndarray) -> np.ndarray:
 
 
 def eye_material(
-    head: HeadModel,
-    surface: HeadSurface,
-    samples: Samples,
-    vertices: Float[np.ndarray, "v 3"],
-    iris_color: str,
-    pupil: float,
-    contact: Float[np.ndarray, " n"],
-    rng: np.random.Generator,
+    person: Person, samples: Samples, contact: Float[np.ndarray, " n"], rng: np.random.Generator
 ) -> Material:
-    """Sclera, limbus, iris behind its cornea, pupil; `contact` in [0, 1] is the lids' soft shadow.
+    """Material of samples of the eyeballs: sclera, limbus, pupil, and the iris, which lies on a plane behind
+    the cornea and is seen refracted through it.
 
-    The iris lies on a plane behind the cornea and is seen refracted through it.
+    Args:
+        contact: the lids' soft shadow, 0 to 1.
+        rng: places the flecks of the iris.
     """
+    head, regions = person.head, person.head.derived(FaceRegions.of)
+    rest = head.vertices.numpy()
     n = len(samples.position)
     albedo = np.empty((n, 3), np.float32)
     normal = samples.normal.copy()
@@ -60,14 +64,14 @@ def eye_material(
             continue
         used = np.unique(head.faces[head.face_part == part])
         centre = head.joints[head.joint_names.index(name.replace("_eyeball", "_eye"))].numpy()
-        front = float(surface.rest[used, 2].max() - centre[2])
-        turn = _turn(surface.rest[used], vertices[used])
-        place = samples.canonical[at] - centre  # eyeball samples carry their rest place
+        front = float(rest[used, 2].max() - centre[2])
+        turn = _turn(rest[used], person.vertices[used])
+        place = samples.canonical[at] - centre  # of eyeballs, this is the place at rest
         albedo[at] = _eye_albedo(
-            place, samples.view[at] @ turn, unit(samples.normal[at] @ turn), head.iris_radius[side],
-            front, iris_color, pupil, fleck, outward=1.0 if side == 0 else -1.0,
+            place, samples.view[at] @ turn, unit32(samples.normal[at] @ turn), head.iris_radius[side],
+            front, person.appearance, fleck, outward=1.0 if side == 0 else -1.0,
         )  # fmt: skip
-        tear, corner = _wet_rim(samples.position[at], vertices[surface.lid_skin[2 * side + 1]].mean(1))
+        tear, corner = _wet_rim(samples.position[at], person.vertices[regions.lid_skin[2 * side + 1]].mean(1))
         albedo[at] += (0.65 * corner + 0.25 * tear)[:, None] * (flesh - albedo[at])
         normal[at] += 0.9 * tear[:, None] * turn[:, 1].astype(np.float32)
         contact[at] *= 1 - 0.5 * corner
@@ -75,24 +79,24 @@ def eye_material(
     albedo = albedo * shade[:, None] ** np.array([0.9, 1.0, 1.05])
     return Material(
         albedo=albedo.astype(np.float32),
-        normal=unit(normal),
+        normal=unit32(normal),
         roughness=np.full(n, 0.13, np.float32),
         coat=coat,
         specular=np.full(n, 0.045, np.float32),
         scatter=np.full(n, 0.35, np.float32),
-        open=(0.8 * (1 - 0.5 * contact)).astype(np.float32),  # sunk between brow and cheek
+        ambient=(0.8 * (1 - 0.5 * contact)).astype(np.float32),  # deep between brow and cheek
     )
 
 
 def _wet_rim(position: np.ndarray, lid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How much samples (m, world) are tear line along the lower lid, and flesh in the inner corner, which
-    is where the polyline `lid` starts; 0 to 1."""
+    """How much samples (m, world) belong to the line of tears on the lower lid, and to the flesh in the inner
+    corner, where the polyline `lid` starts; 0 to 1."""
     away, _ = nearest_on_polyline(np.ascontiguousarray(position), np.ascontiguousarray(lid))
-    return np.exp(-((away / 0.0008) ** 2)), _step(0.0050, 0.0018, np.linalg.norm(position - lid[0], axis=1))
+    return np.exp(-((away / 0.0008) ** 2)), step(0.0050, 0.0018, np.linalg.norm(position - lid[0], axis=1))
 
 
-def _eye_albedo(place, view, normal, iris_radius, front, iris_color, pupil, fleck, outward):  # noqa: ANN001, ANN202
-    """Albedo in the eye's own frame: +z is the optical axis, metres from the centre."""
+def _eye_albedo(place, view, normal, iris_radius, front, appearance, fleck, outward):  # noqa: ANN001, ANN202
+    """Albedo n 3 for places in the eye's own frame: metres from its centre, +z is the optical axis."""
     r_surface = np.hypot(place[:, 0], place[:, 1])
     # refracted ray from the cornea down to the iris plane
     cos_in = np.clip((normal * view).sum(-1), 0.05, 1)
@@ -103,42 +107,37 @@ def _eye_albedo(place, view, normal, iris_radius, front, iris_color, pupil, flec
     r = np.hypot(seen[:, 0], seen[:, 1]) / iris_radius
     angle = np.arctan2(seen[:, 1], seen[:, 0])
 
-    outer, inner = (hex_to_linear(c) for c in IRIS.get(iris_color, IRIS["brown"]))
+    outer, inner = (hex_to_linear(c) for c in IRIS[appearance.iris_color])
     ring = np.stack([np.cos(angle) * 3.0, np.sin(angle) * 3.0, r * 0.5], -1).astype(np.float32)
     fibre = noise(np.ascontiguousarray(ring), (0.14, 0.14, 0.5), fleck)
     cloud = noise(np.ascontiguousarray(ring), (1.1, 1.1, 0.3), fleck + 5)
-    pupil_r = 0.26 + 0.24 * pupil
+    pupil_r = 0.26 + 0.24 * appearance.pupil
     mix = np.clip((0.62 - r + 0.06 * fibre[:, 1]) / 0.25, 0, 1)[:, None]
     iris = (outer * (1 - mix) + inner * mix) * np.exp(0.18 * fibre[:, 0] + 0.14 * cloud[:, 0])[:, None] * 0.6
     collarette = np.exp(-(((r - pupil_r - 0.14 - 0.02 * cloud[:, 1]) / 0.06) ** 2))
-    iris = iris * (1 + 0.16 * collarette - 0.68 * _step(0.72, 0.98, r))[:, None]  # limbal ring
-    iris = iris * (1 - 0.98 * _step(pupil_r + 0.05, pupil_r - 0.03, r))[:, None] + 0.003
+    iris = iris * (1 + 0.16 * collarette - 0.68 * step(0.72, 0.98, r))[:, None]  # limbal ring
+    iris = iris * (1 - 0.98 * step(pupil_r + 0.05, pupil_r - 0.03, r))[:, None] + 0.003
 
     sclera = np.asarray(lab_to_linear(np.array([71.0, 3.0, 5.5])))
     lateral = np.clip(np.abs(place[:, 0]) / 0.011, 0, 1)
     grain = noise(np.ascontiguousarray(place.astype(np.float32)), (0.0045, 0.0011, 0.0030), fleck)
-    veins = np.exp(-((grain[:, 0] / 0.16) ** 2)) * _step(-0.2, 0.8, grain[:, 1])  # where a noise crosses 0
-    pink = lateral * (0.10 + 0.14 * lateral) + 0.42 * veins * _step(0.35, 0.8, lateral)
-    inner_corner = _step(0.007, 0.0115, -outward * place[:, 0])
+    veins = np.exp(-((grain[:, 0] / 0.16) ** 2)) * step(
+        -0.2, 0.8, grain[:, 1]
+    )  # lines where a noise crosses 0
+    pink = lateral * (0.10 + 0.14 * lateral) + 0.42 * veins * step(0.35, 0.8, lateral)
+    inner_corner = step(0.007, 0.0115, -outward * place[:, 0])
     pink = pink + 0.5 * inner_corner
     white = sclera * np.exp(-pink[:, None] * np.array([0.12, 0.75, 0.65])) * (1 - 0.34 * lateral**2)[:, None]
-    border = _step(0.91, 1.09, r_surface / iris_radius)[:, None]
-    behind = _step(-0.002, 0.002, place[:, 2])[:, None]
+    border = step(0.91, 1.09, r_surface / iris_radius)[:, None]
+    behind = step(-0.002, 0.002, place[:, 2])[:, None]
     return (iris * (1 - border) + white * border) * (0.4 + 0.6 * behind)
 
 
-def _step(low: float, high: float, x: np.ndarray) -> np.ndarray:
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
-
-
 def inner_shadow(mask: Bool[np.ndarray, "h w"], sigma: float, down: float) -> Float[np.ndarray, "h w"]:
-    """Soft shadow that the rim of an opening throws inwards: 0 deep inside `mask`, up to 1 at the rim.
+    """Soft shadow of an opening's rim on what lies inside: 0 deep inside `mask`, up to 1 at the rim.
 
-    `sigma` and `down` are pixels: the width of the shadow, and how far it is moved down the image.
+    `sigma` is the width of the shadow and `down` how far it is moved down the image, in pixels.
     """
-    import cv2
-
     out = np.zeros(mask.shape, np.float32)
     rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):

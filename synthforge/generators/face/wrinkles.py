@@ -1,6 +1,6 @@
-"""Lines of the skin: those that age leaves, and those that an expression folds while it lasts.
+"""Lines of the skin: those of age, and those that an expression folds.
 
-Places are those of the canonical head in metres, taken to millimetres here.
+Public functions take places on the canonical head in metres; inside, they are millimetres (`mm`).
 """
 
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from synthforge.heads.base import HeadModel
-from synthforge.types import SceneParams
+from synthforge.generators.geometry.person import Person
+from synthforge.generators.shading.numeric import smoothstep as step
 
 _NASOLABIAL = [12, 20, 29, 40, 50], [19, 24.5, 31.5, 35.5, 37]  # mm below the tragia; to the side
 _BAG = [19, 26, 34, 42], [14, 10, 9, 12]  # mm to the side; above
@@ -19,7 +19,7 @@ _FLAT = np.zeros((1, 2), np.float32)
 
 @dataclass(frozen=True)
 class Strain:
-    """How far the muscles that fold the skin are drawn, 0 to 1; `old` is 0 below 28 years, 1 at 73."""
+    """How tight the muscles are that fold the skin, 0 to 1; and `old`, 0 up to 28 years, 1 from 73 on."""
 
     old: float
     smile: float = 0.0
@@ -28,22 +28,19 @@ class Strain:
     frown: float = 0.0
 
     @classmethod
-    def of(cls, head: HeadModel, params: SceneParams) -> "Strain":
+    def of(cls, person: Person) -> "Strain":
         """From the age and the weights of ARKit's shapes, where the head has them."""
+        named = list(zip(person.head.expression_names, person.params.expression, strict=True))
 
         def weight(*prefixes: str) -> float:
-            drawn = [
-                float(w)
-                for name, w in zip(head.expression_names, params.expression, strict=True)
-                if name.startswith(prefixes)
-            ]
+            drawn = [float(w) for name, w in named if name.startswith(prefixes)]
             return float(np.clip(max(drawn, default=0.0), 0, 1))
 
         return cls(
-            old=float(np.clip((float(params.attributes.get("age", 35.0)) - 28) / 45, 0, 1)),
+            old=float(np.clip((person.appearance.age - 28) / 45, 0, 1)),
             smile=max(weight("mouthSmile"), 0.7 * weight("noseSneer", "mouthUpperUp", "cheekSquint")),
             squint=max(weight("eyeSquint", "cheekSquint"), 0.6 * weight("mouthSmile")),
-            raised=(max(weight("browInnerUp", "browOuterUp"), 0.3) - 0.3) / 0.7,  # a little folds nothing
+            raised=(max(weight("browInnerUp", "browOuterUp"), 0.3) - 0.3) / 0.7,  # weak ones fold nothing
             frown=weight("browDown", "noseSneer"),
         )
 
@@ -53,11 +50,11 @@ def wrinkles(
     strain: Strain,
     wander: Float[np.ndarray, " n"],
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 2"]]:
-    """How deep the skin is folded at canonical places (about 1 where most), and the slope of its
-    folds, positive where the skin looks to the subject's left and up.
+    """Depth of the skin's folds at canonical places (m), about 1 at most, and their slopes to the side and
+    up, positive where the skin faces the subject's left and upwards.
 
     Args:
-        wander: smooth noise of unit deviation that keeps lines from being drawn with a ruler.
+        wander: smooth noise of unit deviation that bends the lines.
     """
     old, mm = strain.old, p * np.float32(1000)
     slope = np.zeros((len(p), 2), np.float32)
@@ -81,19 +78,14 @@ def wrinkles(
 
 
 def lid_crease(p: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-    """The fold of the upper lid at canonical places, 0 to 1."""
+    """Depth of the upper lid's fold at canonical places (m), 0 to 1."""
     depth, mm = np.zeros(len(p), np.float32), p * np.float32(1000)
     x = np.abs(mm[:, 0])
     at = np.flatnonzero((np.abs(mm[:, 1] - 29) < 6) & (np.abs(x - 32.5) < 16) & (mm[:, 2] > 40))
     x = x[at]
     depth[at] = np.exp(-(((mm[at, 1] - np.interp(x, *_LID_CREASE)) / 0.9) ** 2))
-    depth[at] *= _step(17, 22, x) * _step(48, 43, x)
+    depth[at] *= step(17, 22, x) * step(48, 43, x)
     return depth
-
-
-def _step(low: float, high: float, x: np.ndarray) -> np.ndarray:
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def _upward(tilt: np.ndarray) -> np.ndarray:
@@ -101,11 +93,11 @@ def _upward(tilt: np.ndarray) -> np.ndarray:
 
 
 def _furrow(mm: np.ndarray, wander: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """From the wing of the nose past the corner of the mouth: the cheek stands over the lip, so that
-    the skin falls off steeply from its side and the shade reaches further on the other."""
+    """From the wing of the nose past the corner of the mouth. The cheek stands higher than the lip, so
+    that the skin is steep on its side, and the shade is wider on the other."""
     x, y = mm[:, 0], mm[:, 1]
-    off = 0.8 * (np.abs(x) - np.interp(-y, *_NASOLABIAL)) + 0.4 * wander  # 0.8: it runs slantwise
-    ends = _step(-52, -36, y) * _step(-10, -16, y)
+    off = 0.8 * (np.abs(x) - np.interp(-y, *_NASOLABIAL)) + 0.4 * wander  # 0.8: the line is slanted
+    ends = step(-52, -36, y) * step(-10, -16, y)
     core = (0.65 * np.exp(-((off / 2.0) ** 2)) + 0.35 * np.exp(-(((off + 1.0) / 4.0) ** 2))) * ends
     bulge = -np.exp(-(((off - 1.4) / 2.4) ** 2)) * ends
     return core, np.stack([1.0 * np.sign(x) * bulge, 0.6 * bulge], -1)
@@ -115,15 +107,15 @@ def _bag(mm: np.ndarray, wander: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The lower border of the lid's bag."""
     x = np.abs(mm[:, 0])
     off = mm[:, 1] - np.interp(x, *_BAG)
-    return np.exp(-((off / 1.6) ** 2)) * _step(16, 21, x) * _step(46, 38, x), _FLAT
+    return np.exp(-((off / 1.6) ** 2)) * step(16, 21, x) * step(46, 38, x), _FLAT
 
 
 def _forehead(mm: np.ndarray, wander: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Four lines across, unevenly deep and broken, a little higher at the sides."""
+    """Four lines across, of uneven depth, broken, a little higher at the sides."""
     x, y = mm[:, 0], mm[:, 1]
     phase = (y - 57 + 0.004 * x**2 + 1.5 * wander) / 8.0
     off = (phase - np.round(phase)) * 8.0 / 1.5
-    line = np.exp(-(off**2)) * _step(50, 57, y) * _step(88, 80, y) * _step(44, 16, np.abs(x))
+    line = np.exp(-(off**2)) * step(50, 57, y) * step(88, 80, y) * step(44, 16, np.abs(x))
     line *= (0.75 + 0.25 * np.cos(2.4 * np.round(phase))) * (0.7 + 0.3 * np.tanh(2 * wander))
     return line, _upward(-off * line)
 
@@ -133,21 +125,21 @@ def _crows_feet(mm: np.ndarray, wander: np.ndarray) -> tuple[np.ndarray, np.ndar
     x, y = np.abs(mm[:, 0]) - 45, mm[:, 1] - 21
     r, angle = np.hypot(x, y), np.arctan2(y, x) + 0.06 * wander
     off = np.sin(angle * 5.0) / 0.22
-    fan = np.exp(-(off**2)) * _step(4, 8, r) * _step(22, 12, r) * (np.abs(angle) < 1.1)
+    fan = np.exp(-(off**2)) * step(4, 8, r) * step(22, 12, r) * (np.abs(angle) < 1.1)
     return fan, _upward(-0.7 * off * fan)
 
 
 def _frown(mm: np.ndarray, wander: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Two upright lines between the brows."""
     x, y = np.abs(mm[:, 0]) + 0.5 * wander, mm[:, 1]
-    line = np.exp(-(((x - 6 - 0.12 * (y - 42)) / 1.2) ** 2)) * _step(30, 36, y) * _step(56, 46, y)
+    line = np.exp(-(((x - 6 - 0.12 * (y - 42)) / 1.2) ** 2)) * step(30, 36, y) * step(56, 46, y)
     return line, _FLAT
 
 
 def _marionette(mm: np.ndarray, wander: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """From the corners of the mouth down to the chin."""
     x, y = np.abs(mm[:, 0]) + 0.6 * wander, mm[:, 1]
-    line = np.exp(-(((x - 28 + 0.10 * (y + 47)) / 1.6) ** 2)) * _step(-72, -62, y) * _step(-44, -52, y)
+    line = np.exp(-(((x - 28 + 0.10 * (y + 47)) / 1.6) ** 2)) * step(-72, -62, y) * step(-44, -52, y)
     return line, _FLAT
 
 

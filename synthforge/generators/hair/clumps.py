@@ -5,7 +5,7 @@ from jaxtyping import Float
 from numba import njit
 from scipy.spatial import cKDTree
 
-from synthforge.generators.hair.strands import unit
+from synthforge.generators.shading.numeric import unit
 
 _NEAREST = 3
 

@@ -1,17 +1,16 @@
-"""Colour of hair from its melanins, greyed or dyed."""
+"""Colour of hair from its melanins, grey or dyed."""
 
 import numpy as np
 from jaxtyping import Float
 
-from synthforge.rng import sample_rng
-from synthforge.types import SceneParams
+from synthforge.generators.geometry.person import Person
 
 # RGB absorption of eumelanin and pheomelanin: d'Eon, Francois, Hill, Letteri and Aubry (2011), relative
 # to their red.
 _EU = np.array([0.419, 0.697, 1.37]) / 0.419
 _PHEO = np.array([0.187, 0.400, 1.05]) / 0.187
-# Light passes one fibre to many: between Beer and Lambert's law (power 1) and a deep pile of fibres (1/2,
-# Chiang et al. 2016). Scale, power and floor are ours, after photographs.
+# Light passes through one fibre or many: the power lies between that of Beer and Lambert's law (1) and that
+# of a deep pile of fibres (1/2, Chiang et al. 2016). Scale, power and floor are ours, fitted to photographs.
 _SCALE, _POWER, _FLOOR = 0.60, 0.6, 0.004
 # Ranges of (eumelanin, pheomelanin), in units of the absorption of red light.
 _MELANIN = {
@@ -23,7 +22,7 @@ _MELANIN = {
     "white": ((0.005, 0.05), (0.0, 0.01)),
 }
 COLORS = ("black", "dark_brown", "brown", "blond", "red", "grey", "white", "dyed")
-_ROOTS = 0.10  # share of a strand that has outgrown its dye
+_ROOTS = 0.10  # share of a strand that has grown since it was dyed
 
 
 def melanin_color(eumelanin: float, pheomelanin: float) -> Float[np.ndarray, " 3"]:
@@ -32,27 +31,36 @@ def melanin_color(eumelanin: float, pheomelanin: float) -> Float[np.ndarray, " 3
     return (_SCALE * np.exp(-(depth**_POWER)) + _FLOOR).astype(np.float32)
 
 
-def hair_color(params: SceneParams) -> Float[np.ndarray, " 3"]:
-    """Linear RGB of the hair as a whole; brows and stubble share it."""
-    own, other, share, dye = _colors(params)
+def hair_color(person: Person) -> Float[np.ndarray, " 3"]:
+    """Linear RGB of the scalp's hair as a whole."""
+    own, other, share, dye = _colors(person)
     return ((1 - share) * own + share * other if dye is None else dye).astype(np.float32)
 
 
+def face_hair_color(person: Person) -> Float[np.ndarray, " 3"]:
+    """Linear RGB of brows, lashes and beard: that of the scalp's hair, but dark brown where that is dyed."""
+    dyed = person.appearance.hair_color == "dyed"
+    return np.array([0.03, 0.018, 0.011], np.float32) if dyed else hair_color(person)
+
+
 def strand_colors(
-    params: SceneParams,
+    person: Person,
     places: Float[np.ndarray, "n 3"],
     points: int,
     rng: np.random.Generator,
     contrast: float = 1.0,
 ) -> Float[np.ndarray, "n p 3"]:
-    """Linear RGB along strands, root to tip, that grow at canonical places (m).
+    """Linear RGB of strands at `points` points from root to tip; they grow at canonical `places` (m).
 
-    Greying hair mixes white strands with dark ones, most at the temples; dye has outgrown its roots;
-    light hair is bleached towards the tips. `contrast` scales how much greying strands differ.
+    Grey hair mixes white strands with dark ones, most at the temples. Dyed hair has its own colour at the
+    roots. Light hair is bleached towards the tips.
+
+    Args:
+        contrast: scales how much strands of grey hair differ.
     """
-    own, other, share, dye = _colors(params)
+    own, other, share, dye = _colors(person)
     temple = np.clip((0.06 - places[:, 2]) / 0.06, -1, 1) * np.clip((0.09 - places[:, 1]) / 0.04, -1, 1)
-    # a ribbon stands for several hairs: seldom all white or all dark
+    # a ribbon stands for several hairs, which are seldom all white or all dark
     mixed = float(0 < share < 1)
     white = np.clip(share + mixed * rng.normal(0.2 * temple, 0.16 * contrast), 0, 1)
     color = (own + white[:, None] * (other - own))[:, None]
@@ -63,11 +71,10 @@ def strand_colors(
     return color * (1 + 0.25 * along * min(1.0, 4 * float(own.mean())))
 
 
-def _colors(params: SceneParams) -> tuple[np.ndarray, np.ndarray, float, np.ndarray | None]:
-    """Colour of the pigmented strands, of the white ones, the share of these, and the dye over both."""
-    rng = sample_rng(params.seed, params.index, "hair color")
-    name = str(params.attributes.get("hair_color", "dark_brown"))
-    older = np.clip((float(params.attributes.get("age", 50.0)) - 50.0) / 30.0, -1, 1)
+def _colors(person: Person) -> tuple[np.ndarray, np.ndarray, float, np.ndarray | None]:
+    """Colour of pigmented strands, colour of white strands, share of white strands, and the dye or None."""
+    rng, name = person.rng("hair color"), person.appearance.hair_color
+    older = np.clip((person.appearance.age - 50.0) / 30.0, -1, 1)
     grey = np.clip(rng.uniform(0.35, 0.8) + 0.2 * older, 0.25, 0.9)  # share of white hairs
     share = {"grey": grey, "white": 1.0}.get(name, 0.0)
     natural = name if name in _MELANIN else ("brown", "dark_brown")[int(rng.random() < 0.5)]

@@ -8,16 +8,16 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from synthforge.conventions import CLASS_ID
-from synthforge.generators.geometry.drape import CENTRE, Reach, outer_faces
-from synthforge.generators.geometry.worn import WornMesh, clip_triangles
+from synthforge.generators.geometry.accessory import Accessory
+from synthforge.generators.geometry.meshes import between, clip_triangles
+from synthforge.generators.geometry.person import Person, outer_faces
+from synthforge.generators.geometry.radial import RadialDepth
 from synthforge.generators.hair.clumps import coils, finer, follow, ropes
-from synthforge.generators.hair.color import strand_colors
-from synthforge.generators.hair.strands import Grower, smooth_noise, strand_mesh, unit
+from synthforge.generators.hair.color import hair_color, strand_colors
+from synthforge.generators.hair.strands import Grower, smooth_noise
 from synthforge.generators.hair.styles import (
     LONG,
     STYLES,
@@ -29,71 +29,56 @@ from synthforge.generators.hair.styles import (
     swell,
 )
 from synthforge.generators.hair.updos import hanging, ties_of, to_ties
-from synthforge.generators.shading.pigment import skin_base
-from synthforge.heads.base import HeadModel
-from synthforge.rng import sample_rng
-from synthforge.types import SceneParams
+from synthforge.generators.shading.numeric import unit
+from synthforge.heads.anatomy import BRAINCASE
 
 _NECK = -0.145  # m below the middle of the braincase: from here down the body is what hair meets
-_SKIN = {"skin_tone": 4.0, "skin_hue": 0.0}  # attributes, and what they are without
 _EVERY = 5  # one in so many vertices of the body is enough for hair to fall on
 _RIM = 0.02  # m, so far aside of the nearest point of the body means beyond its rim
 _FINE = 0.0007  # m per pixel at which strands are drawn at their own width
 
 
 def grow_hair(
-    head: HeadModel,
-    params: SceneParams,
-    vertices: Float[np.ndarray, "v 3"],
-    covers: Sequence[Reach] = (),
-    under: Sequence[WornMesh] = (),
-) -> list[WornMesh]:
-    """Scalp hair of one sample, world frame; nothing for the bald but what falls over the face.
+    person: Person, covers: Sequence[RadialDepth] = (), under: Sequence[Accessory] = ()
+) -> list[Accessory]:
+    """Hair of the scalp; for the bald only the lock that falls over the face as an occluder.
 
     Args:
-        vertices: posed head, metres, world frame.
-        covers: what is worn over it (hat, mask); hair stays under them. A headscarf hides all of the
-            scalp's, a hood takes in what is long.
-        under: clothes that hair falls on.
+        covers: what is worn over it (hat, mask), head frame; hair stays under it. A headscarf hides all hair
+            of the scalp, a hood hides long hair.
+        under: clothes that hair falls on, world frame.
     """
-    style = STYLES.get(str(params.attributes.get("hair_style", "short")))
-    loose = params.attributes.get("occluder") == "hair"
+    look = person.appearance
+    style, loose = STYLES.get(look.hair_style), look.occluder == "hair"
     if style is None and not loose:
         return []
-    headwear = str(params.attributes.get("headwear", "none"))
-    if style and headwear == "hood" and (style.top > LONG or style.free):
+    if style and look.headwear == "hood" and (style.top > LONG or style.free):
         style = STYLES["short"]
-    rng = sample_rng(params.seed, params.index, "hair")
-    scalp = _Scalp(head, params, vertices, rng, covers, under)
-    worn = [] if style is None or headwear == "headscarf" else scalp.hair(style)
-    if loose:  # even the bald comb one over: what is said to cover the face does
-        worn.append(scalp.over_face())
-    return worn
+    scalp = _Scalp(person, person.rng("hair"), covers, under)
+    grown = [] if style is None or look.headwear == "headscarf" else scalp.hair(style)
+    return [*grown, scalp.over_face()] if loose else grown
 
 
 class _Scalp(Grower):
-    """Scalp of one sample, with how far its head reaches and where its body is."""
+    """Scalp of one person, with the radial depth of the head and the place of the body."""
 
     def __init__(
         self,
-        head: HeadModel,
-        params: SceneParams,
-        vertices: np.ndarray,
+        person: Person,
         rng: np.random.Generator,
-        covers: Sequence[Reach],
-        under: Sequence[WornMesh],
+        covers: Sequence[RadialDepth],
+        under: Sequence[Accessory],
     ):
-        super().__init__(head, params, vertices, rng, covers)
-        self.params, self.under = params, under
+        super().__init__(person, rng, covers)
+        self.under = under
         self.down = np.array([0.0, -1.0, 0.0]) @ self.turn
-        camera = params.camera
-        away = np.linalg.norm(self.camera_at - vertices.mean(0))
-        self.grain = float(away / camera.intrinsics[0, 0])  # m per pixel at the head
+        away = np.linalg.norm(self.camera_at - person.vertices.mean(0))
+        self.grain = float(away / person.params.camera.intrinsics[0, 0])  # m per pixel at the head
         self.coarse = float(np.clip(self.grain / _FINE, 0.7, 3.0))
 
-    def _skull(self, ears: bool) -> Reach:
+    def _skull(self, ears: bool) -> RadialDepth:
         """How far the head reaches, without corners; cropped hair grows behind the ears, long hair over."""
-        reach = self.posed.reach(ears, heights=(-0.105, 9.0))
+        reach = self.person.radial_depth(ears, heights=(-0.105, 9.0))
         if not ears:
             return reach
         smooth = ndimage.gaussian_filter(ndimage.maximum_filter(reach.radius, 3), 1.5)
@@ -114,7 +99,7 @@ class _Scalp(Grower):
             np.maximum.at(thick, at, np.where(near < 0.06, off, 0))
         return tree, points, normals, thick
 
-    def hair(self, style: Style) -> list[WornMesh]:
+    def hair(self, style: Style) -> list[Accessory]:
         """Cap under the hair, and the strands."""
         rng, long = self.rng, style.top > LONG
         self.skull = self._skull(ears=long)
@@ -163,7 +148,7 @@ class _Scalp(Grower):
         worn = [self._cap(style, height, part), self._strands(paths, width, place, shade)]
         for tie in [] if ties is None else ties:
             tail = hanging(tie, style.gather, self.down, self._off_body, self.coarse, rng)
-            worn.append(self._strands(tail, self._width(), np.broadcast_to(tie + CENTRE, (len(tail), 3))))
+            worn.append(self._strands(tail, self._width(), np.broadcast_to(tie + BRAINCASE, (len(tail), 3))))
         return worn
 
     def _from_guides(
@@ -188,7 +173,7 @@ class _Scalp(Grower):
         facing = (out * view.reshape(paths.shape)).sum(-1, keepdims=True)
         return 0.1 + 1.1 * np.clip(facing, 0, 1) ** 1.5
 
-    def over_face(self) -> WornMesh:
+    def over_face(self) -> Accessory:
         """A lock that has come loose and hangs over the forehead and an eye."""
         loose = Style(
             0.15, 0.15, lift=0.25, comb=0.8, weight=0.25, volume=0.014, clump=0.35, fringe=0.17, mess=0.35
@@ -200,7 +185,7 @@ class _Scalp(Grower):
         self.skull = self._skull(ears=True)
         at, normal, canonical = self.roots(patch, 12)
         if not len(at):
-            return strand_mesh(at, np.zeros((0, 3), int), CLASS_ID["hair"], at, at)
+            return self._strands(np.zeros((0, 14, 3)), self._width(), at)
         length = self.rng.uniform(0.10, 0.18, len(at))
         guides = self._guides(loose, self.to_head(at), normal @ self.turn, canonical, length, 0.0)
         root, _, place = self.roots(patch, int(170 / self.coarse))
@@ -218,15 +203,15 @@ class _Scalp(Grower):
         width: np.ndarray | float,
         places: np.ndarray,
         shade: np.ndarray | float = 1.0,
-    ) -> WornMesh:
+    ) -> Accessory:
         """Ribbons (m wide) of head-frame paths rooted at canonical places, as far as they are not covered;
         `shade` is a factor of their colour."""
-        color = shade * strand_colors(self.params, places, paths.shape[1], self.rng, 1 / self.coarse)
+        color = shade * strand_colors(self.person, places, paths.shape[1], self.rng, 1 / self.coarse)
         paths, shown = self.pressed(self.to_world(paths))
         width = np.broadcast_to(width, len(shown))[shown]
         least = 0.5 * min(self.grain, 0.0015)  # thinner lines would break into dots
         contrast = 1 / self.coarse  # a ribbon stands for as many more hairs
-        return self.ribbons(paths, width, color[shown], CLASS_ID["hair"], least=least, contrast=contrast)
+        return self.ribbons(paths, width, color[shown], "hair", least=least, contrast=contrast)
 
     def _points(self, style: Style) -> int:
         """Points of a strand: enough for its bends at the size it is seen."""
@@ -313,7 +298,7 @@ class _Scalp(Grower):
         bend = np.sin(np.pi * u * rng.uniform(0.6, 2.0, (n, 1, 1)))
         return far[:, None, None] * (first * bend + 0.6 * second * u)
 
-    def _cap(self, style: Style, height: np.ndarray, part: float) -> WornMesh:
+    def _cap(self, style: Style, height: np.ndarray, part: float) -> Accessory:
         """Scalp lifted a little, cut along the hairline: no skin shines through between strands."""
         inset = 0.012 if style.recess else 0.002  # thin hair stands on bare skin
         ragged = inset + 0.0022 * smooth_noise(self.head.canonical / 0.0035, self.rng)[:, 0]
@@ -321,21 +306,24 @@ class _Scalp(Grower):
         faces = faces[(height[faces] > 0).any(1)]
         faces, edges, share = clip_triangles(faces, ragged - height)
 
-        def mix(values: np.ndarray) -> np.ndarray:
-            return values[edges[:, 0]] * (1 - share[:, None]) + values[edges[:, 1]] * share[:, None]
-
-        normal = unit(mix(self.normals))
-        lift = min(0.0015, 0.3 * style.sides) * np.clip(mix(height[:, None]) / 0.02, 0.1, 1)
+        grain = np.exp(0.12 * smooth_noise(self.head.canonical / 0.003, self.rng)[:, :1])
+        points, normal, canonical, above, grain = (
+            between(values, edges, share)
+            for values in (self.vertices, self.normals, self.head.canonical, height[:, None], grain)
+        )
+        normal = unit(normal)
+        lift = min(0.0015, 0.3 * style.sides) * np.clip(above / 0.02, 0.1, 1)
         tangent = unit(np.cross(normal, [1.0, 0.2, 0.1]))
-        # scalp between cropped hairs, between the first ones of the border and along a parting
+        # scalp shows between cropped hairs, between the first ones at the border and along a parting
         shows = 0.2 if style.top < 0.01 else 0.0
         if not style.rope:
-            shows = np.maximum(shows, 0.85 * np.clip(1 - (mix(height[:, None])[:, 0] - inset) / 0.009, 0, 1))
-        shows = np.maximum(shows, 0.35 * parted(style, mix(self.head.canonical), part, 0.0016))[:, None]
-        scalp = skin_base(*(float(self.params.attributes.get(k, v)) for k, v in _SKIN.items()))
-        grain = np.exp(0.12 * smooth_noise(self.head.canonical / 0.003, self.rng)[:, :1])
-        albedo = mix(grain) * (0.55 * (1 - shows) * self.color + 0.6 * shows * scalp)
-        return strand_mesh(mix(self.vertices) + lift * normal, faces, CLASS_ID["hair"], albedo, tangent)
+            shows = np.maximum(shows, 0.85 * np.clip(1 - (above[:, 0] - inset) / 0.009, 0, 1))
+        shows = np.maximum(shows, 0.35 * parted(style, canonical, part, 0.0016))[:, None]
+        hair, skin = hair_color(self.person), self.person.skin_color
+        albedo = grain * (0.55 * (1 - shows) * hair + 0.6 * shows * skin)
+        arrays = (points + lift * normal, albedo, tangent)
+        points, albedo, tangent = (np.ascontiguousarray(a, np.float32) for a in arrays)
+        return Accessory(points, faces, "hair", albedo, "hair", tangent)
 
     def _combing(self, style: Style, canonical: np.ndarray, normal: np.ndarray, part: float) -> np.ndarray:
         """Direction along the scalp: from the parting to the sides, forward or back, down below."""
@@ -364,7 +352,7 @@ class _Scalp(Grower):
     def _beside_face(self, q: np.ndarray) -> np.ndarray:
         """Turned about the head's axis until not over the face."""
         x, y, z = np.moveaxis(q, -1, 0)
-        height = y + CENTRE[1]
+        height = y + BRAINCASE[1]
         # tangent of the azimuths 38, 62, 66, 56 and 0 degrees at which the face ends
         least = np.interp(height, [-0.12, -0.05, 0.02, 0.06, 0.10], [0.78, 1.88, 2.25, 1.48, 0.0])
         over = (z * least > np.abs(x)) & (height > -0.14) & (z > 0.015)
@@ -378,9 +366,9 @@ class _Scalp(Grower):
         """At least `offset` out of the head, and above the ears no more than `bound` further."""
         flat = q.reshape(-1, 3)
         r = np.linalg.norm(flat, axis=1)
-        skull = self.skull.at(flat + CENTRE)
+        skull = self.skull.at(flat + BRAINCASE)
         least = skull.reshape(q.shape[:-1]) + offset
-        most = least + bound + np.maximum(0.0, 0.01 - CENTRE[1] - q[..., 1]) * 2.0
+        most = least + bound + np.maximum(0.0, 0.01 - BRAINCASE[1] - q[..., 1]) * 2.0
         wanted = np.clip(r.reshape(least.shape), least, most)
         free = (skull.reshape(least.shape) == 0) | (q[..., 1] < _NECK)
         return q * np.where(free, 1, wanted / np.maximum(r.reshape(least.shape), 1e-6))[..., None]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from synthforge.generators.geometry.drape import CENTRE
+from synthforge.heads.anatomy import BRAINCASE
 
 LONG = 0.1  # m; hair longer than this hangs
 # Azimuth (degrees from the front) against height of the scalp border (m), subject's either side.
@@ -126,7 +126,7 @@ STYLES = {
 
 def scalp_height(canonical: Float[np.ndarray, "n 3"], recess: float = 0.0) -> Float[np.ndarray, " n"]:
     """Metres above the scalp border (negative: bare skin), from canonical places."""
-    x, y, z = (canonical - CENTRE).T
+    x, y, z = (canonical - BRAINCASE).T
     azimuth = np.degrees(np.arctan2(np.abs(x), z))
     border = np.interp(azimuth, *_BORDER.T)
     # A receding border climbs and moves back over the forehead, most at the corners.
@@ -139,7 +139,7 @@ def style_height(canonical: Float[np.ndarray, "n 3"], style: Style) -> Float[np.
     height = scalp_height(canonical, style.recess)
     nape = np.clip((-0.025 - canonical[:, 2]) / 0.03, 0, 1) * (0.0 if style.top > LONG else 0.024)
     if style.gather:  # sideburns stay too short to reach the tie
-        x, y, z = (canonical - CENTRE).T
+        x, y, z = (canonical - BRAINCASE).T
         height = np.where((np.abs(x) > 0.04) & (z > -0.005), np.minimum(height, y + 0.010), height)
     return height - nape
 

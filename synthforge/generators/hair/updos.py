@@ -1,6 +1,6 @@
-"""Hair behind its tie: pony tail, bun and braids as strands around a line that hangs from the tie.
+"""Updos: pony tail, bun and braids as strands around a line that hangs from the tie.
 
-Lengths are metres; points are of the head frame, relative to the middle of the braincase.
+Lengths are metres. Points are in the head frame, relative to the middle of the braincase.
 """
 
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-from synthforge.generators.hair.strands import unit
+from synthforge.generators.shading.numeric import unit
 
 # where hair is tied (subject's left half, lowest to highest)
 _TIES = {
@@ -20,11 +20,13 @@ _TIES = {
 _BUN = 0.030  # m, its radius
 _LOBE = 0.0085  # m, radius of one of a braid's three locks
 
-Outside = Callable[[np.ndarray, float], np.ndarray]
+Outside = Callable[
+    [np.ndarray, float], np.ndarray
+]  # points n 3, distance (m) -> points that far off the body
 
 
 def ties_of(gather: str, rng: np.random.Generator) -> Float[np.ndarray, "t 3"]:
-    """Where the hair is tied: one place, or one on either side."""
+    """Where the hair is tied: one place, or one on each side (left first)."""
     low, high = np.array(_TIES[gather])
     at = low + rng.random() * (high - low)
     return np.stack([at, at * [-1, 1, 1]]) if gather == "braids" else at[None]
@@ -33,7 +35,7 @@ def ties_of(gather: str, rng: np.random.Generator) -> Float[np.ndarray, "t 3"]:
 def to_ties(
     roots: Float[np.ndarray, "g 3"], ties: Float[np.ndarray, "t 3"], steps: int
 ) -> Float[np.ndarray, "g s 3"]:
-    """Ways over a sphere from the roots to the tie on their side; their radius goes evenly over."""
+    """Paths from the roots over a sphere to the tie on their side; the radius changes evenly along them."""
     tie = ties[np.where(roots[:, 0] >= 0, 0, -1)]
     # the front goes back over the ears before it comes down
     front = np.clip(roots[:, 2:] / 0.06, 0, 1) * np.clip((roots[:, 1:2] - tie[:, 1:2]) / 0.05, 0, 1)
@@ -53,8 +55,15 @@ def hanging(
     coarse: float,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "n p 3"]:
-    """Strands beyond one tie; `outside(points, distance)` keeps points off the body, `coarse` divides
-    their number."""
+    """Strands beyond one tie.
+
+    Args:
+        gather: "tail", "bun", "braid" or "braids".
+        down: unit vector.
+        outside: keeps points off the body.
+        coarse: divides the number of strands.
+    """
+    tie = tie[None]
     if gather == "bun":
         return _bun(tie, int(900 / coarse), rng)
     out = unit(tie * [1, 0.3, 1])
@@ -69,20 +78,21 @@ def hanging(
 def _line(
     start: np.ndarray, direction: np.ndarray, length: float, weight: float, down: np.ndarray, outside: Outside
 ) -> np.ndarray:
-    """Middle of what hangs: bends down, off the head and shoulders."""
+    """Middle line of hanging hair, which bends down and stays off the head and shoulders; `start` and
+    `direction` are rows 1 3."""
     steps = 16
     direction, points = unit(direction), [start]
     for _ in range(steps):
         direction = unit(direction + weight * down)
-        points.append(outside((points[-1] + length / steps * direction)[None], 0.014)[0])
+        points.append(outside(points[-1] + length / steps * direction, 0.014))
         direction = unit(0.3 * direction + 0.7 * unit(points[-1] - points[-2]))
-    line = np.stack(points)
+    line = np.concatenate(points)
     line[1:-1] = 0.5 * line[1:-1] + 0.25 * (line[2:] + line[:-2])
     return line
 
 
 def _frame(line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Across a line: sideways, and outwards from the head's axis."""
+    """Unit vectors across a line: sideways, and outwards from the head's axis."""
     along = unit(np.gradient(line, axis=0))
     out = line * [1, 0, 1]
     out = unit(out - (out * along).sum(1, keepdims=True) * along)
@@ -114,7 +124,7 @@ def _tail(line: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _braid(line: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Three locks of `n` strands that cross by turns."""
+    """Three locks of `n` strands each that cross in turn."""
     p = 42
     line = _resampled(line, p)
     side, out = _frame(line)

@@ -17,7 +17,6 @@ from synthforge.generators.raster.backend import RasterGenerator
 from synthforge.generators.raster.exposure import exposure_of
 from synthforge.generators.raster.radiance import Scene
 from synthforge.generators.raster.samples import to_pixels
-from synthforge.rng import sample_rng
 
 _FLESH = ("skin", "flesh")  # light spreads under their surface
 # Deviation (mm) and share in red, green, blue of the Gaussians that sum up to how far it spreads.
@@ -66,7 +65,9 @@ class PathtraceGenerator(RasterGenerator):
         light = dull[..., :3] / np.maximum(dull[..., 3:], 0.5) * bare[..., None] / np.maximum(tinted, 1e-3)
 
         whole = known & (self._share(scene, kinds == "skin") == 1)
-        gain = exposure_of(light[whole] if whole.any() else np.ones((1, 3), np.float32), scene.params)
+        gain = exposure_of(
+            light[whole] if whole.any() else np.ones((1, 3), np.float32), scene.person.appearance
+        )
         image = _covering(glossy, coverage) * gain
         for mine, profile in ((flesh, _SPREAD), (~flesh & ~hair, _SHARP)):
             arriving = self._spread(light, known * self._share(scene, mine), profile, scene)
@@ -88,9 +89,9 @@ class PathtraceGenerator(RasterGenerator):
     def _traced(self, scene: Scene, layers: list[Layer]) -> list[Float[np.ndarray, "h w 4"]]:
         """Both renderings: radiance times coverage, and coverage."""
         mi, config = self.mitsuba, self.config
-        camera = mi.load_dict(sensor(mi, scene.params.camera))
+        camera = mi.load_dict(sensor(mi, scene.person.params.camera))
         integrator = mi.load_dict({"type": "path", "max_depth": config.bounces + 1, "hide_emitters": True})
-        seeds = sample_rng(scene.params.seed, scene.params.index, "paths").integers(1 << 31, size=2)
+        seeds = scene.person.rng("paths").integers(1 << 31, size=2)
         counts = (-(-config.spp // _PER_LIGHT), config.spp)
         return [
             np.array(mi.render(world, sensor=camera, integrator=integrator, seed=int(seed), spp=spp))
@@ -110,7 +111,7 @@ class PathtraceGenerator(RasterGenerator):
         if not weight.any():
             return light
         depth = np.median(scene.samples.fragments.depth)
-        per_mm = float(scene.params.camera.intrinsics[0, 0] / depth / 1000)
+        per_mm = float(scene.person.params.camera.intrinsics[0, 0] / depth / 1000)
         out = np.zeros_like(light)
         light = np.where(weight[..., None] > 0, light * weight[..., None], 0).astype(np.float32)
         for millimetres, share in profile:

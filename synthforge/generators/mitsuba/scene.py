@@ -17,11 +17,12 @@ from jaxtyping import Float, Int
 from synthforge.cameras.project import project, scaled
 from synthforge.errors import GeometryError
 from synthforge.generators.face.mouth import mouth_material
-from synthforge.generators.hair.ribbons import Strands, strands_of
+from synthforge.generators.geometry.accessory import Strands
 from synthforge.generators.raster.radiance import Scene
 from synthforge.generators.raster.samples import samples_of
 from synthforge.generators.shading.light import Lamp, Lighting
-from synthforge.generators.shading.shade import Material, Samples, unit
+from synthforge.generators.shading.numeric import unit32
+from synthforge.generators.shading.shade import Material, Samples
 from synthforge.render.interpolate import vertex_normals
 from synthforge.types import Camera
 
@@ -68,14 +69,15 @@ def layers_of(scene: Scene, factor: int) -> list[Layer]:
 def _layer(scene: Scene, kind: str, mine: np.ndarray, factor: int, rng: np.random.Generator) -> Layer:
     mesh = replace(scene.mesh, faces=np.where(mine[:, None], scene.mesh.faces, 0))  # without area: not drawn
     faces = scene.mesh.faces[mine]
-    samples, shape = samples_of(mesh, scene.params, factor, scene.head)
+    person = scene.person
+    samples, shape = samples_of(mesh, person.params, factor, person.head)
     if not len(samples.where):
         grey, flat = np.full((1, 1, 3), 0.3, np.float32), np.array([[[0, 0, 1]]], np.float32)
         half = np.full((1, 1), 0.5, np.float32)
         return Layer(kind, faces, (0, 0), grey, flat, half, 0 * half, 0.04, grey[0, 0])
     alone = _Traced(**{**vars(scene), "samples": samples, "shape": shape})
     material = alone.material(kind, samples, rng)
-    tangent = _tangents(mesh.vertices, mesh.faces, project(mesh.vertices, scene.params.camera)[:, :2])
+    tangent = _tangents(mesh.vertices, mesh.faces, project(mesh.vertices, person.params.camera)[:, :2])
     normal = _local(material.normal, samples.normal, tangent[samples.fragments.face_index[0]])
     packed = np.column_stack([material.albedo, normal, material.roughness, material.coat])
     rows, cols = np.divmod(samples.where, shape[1])
@@ -88,11 +90,11 @@ def _layer(scene: Scene, kind: str, mine: np.ndarray, factor: int, rng: np.rando
 
 
 class _Traced(Scene):
-    """Lids and lips throw their shadows by themselves."""
+    """A scene without painted shadows of lids and lips: the path tracer casts them."""
 
     def _mouth(self, samples: Samples, rng: np.random.Generator) -> Material:
-        none, age = np.zeros(len(samples.where), np.float32), float(self.params.attributes.get("age", 35.0))
-        return mouth_material(self.head, samples, none, lip_front=-1.0, age=age)
+        none = np.zeros(len(samples.where), np.float32)
+        return mouth_material(self.person, samples, none, lip_front=-1.0)
 
     def _rim_shadow(self, kind: str, width: float, down: float) -> np.ndarray:
         return np.zeros(self.shape[0] * self.shape[1], np.float32)
@@ -109,7 +111,7 @@ def _tangents(vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray) -> Float[
 
 def _local(wanted: np.ndarray, normal: np.ndarray, tangent: np.ndarray) -> Float[np.ndarray, "n 3"]:
     """Normals in the frame (tangent made orthogonal, its cross product, normal) that Mitsuba builds."""
-    s = unit(tangent - (normal * tangent).sum(1, keepdims=True) * normal)
+    s = unit32(tangent - (normal * tangent).sum(1, keepdims=True) * normal)
     t = np.cross(normal, s)
     return np.stack([(wanted * axis).sum(1) for axis in (s, t, normal)], -1)
 
@@ -150,7 +152,7 @@ class TracedScene:
         mesh = self.scene.mesh
         used, faces = np.unique(layer.faces, return_inverse=True)
         faces = faces.reshape(-1, 3)
-        pixels = project(mesh.vertices[used], scaled(self.scene.params.camera, self.factor))[:, :2]
+        pixels = project(mesh.vertices[used], scaled(self.scene.person.params.camera, self.factor))[:, :2]
         size = np.array(layer.albedo.shape[1::-1])
         uv = (pixels - np.array(layer.corner[::-1])) / size
         normals = vertex_normals(mesh.vertices[used], faces)
@@ -190,33 +192,33 @@ class TracedScene:
         return {"type": "bitmap", "bitmap": self.mi.Bitmap(values), "raw": True, "wrap_mode": "clamp"}
 
     def _hair(self) -> dict[str, Any]:
-        """Fibres in a few colours, and the sheets of hair beneath them."""
+        """Fibres in a few colours, and the surfaces of hair beneath them."""
         out: dict[str, Any] = {}
-        fibres = []
-        for i, worn in enumerate(self.scene.worn):
-            if worn.kind != "hair" or not len(worn.faces):
-                continue
-            strands = strands_of(worn)
-            if strands is not None:
-                fibres.append(strands)
-                continue
-            look = _diffuse(worn.albedo.mean(0))
-            normals, uv = vertex_normals(worn.vertices, worn.faces), np.zeros((len(worn.vertices), 2))
-            out[f"sheet {i}"] = self._mesh(worn.vertices, worn.faces, normals, uv, look)
-        for i, strands in enumerate(fibres):
+        hair = [a for a in self.scene.accessories if a.material == "hair" and len(a.faces)]
+        for i, a in enumerate(hair):
+            if a.strands is None:
+                normals, uv = vertex_normals(a.vertices, a.faces), np.zeros((len(a.vertices), 2))
+                look = _diffuse(a.albedo.mean(0))
+                out[f"sheet {i}"] = self._mesh(a.vertices, a.faces, normals, uv, look)
+        for i, strands in enumerate(a.strands for a in hair if a.strands is not None):
             for shade, curves in enumerate(self._curves(strands)):
                 out[f"hair {i} {shade}"] = curves
         return out
 
     def _curves(self, strands: Strands) -> list[Any]:
-        tone = strands.albedo.sum(1)
-        edges = np.quantile(tone, np.linspace(0, 1, _SHADES + 1)[1:-1])
-        shade = np.searchsorted(edges, tone)
+        """Fibres in up to `_SHADES` groups of one colour each."""
+        n, m, _ = strands.albedo.shape
+        sums = np.add.reduceat(strands.albedo.reshape(-1, 3), np.arange(0, n * m, m))
+        albedo = (sums / np.int64(m)).astype(np.float32)
+        edges, _ = strands.ribbons(self.scene.person.params.camera.cam2world[:3, 3].astype(np.float64))
+        tone = albedo.sum(1)
+        limits = np.quantile(tone, np.linspace(0, 1, _SHADES + 1)[1:-1])
+        shade = np.searchsorted(limits, tone)
         out = []
         for value in np.unique(shade):
             mine = np.flatnonzero(shade == value)
-            points, counts = fibre_points(strands, mine)
-            color = np.clip(strands.albedo[mine].mean(0), 0.002, 0.95)
+            points, counts = fibre_points(edges[mine])
+            color = np.clip(albedo[mine].mean(0), 0.002, 0.95)
             out.append(self._curve(points, counts, color))
         return out
 
@@ -241,19 +243,18 @@ def _dull(layer: Layer) -> dict:
 
 
 def fibre_points(
-    strands: Strands, chosen: Int[np.ndarray, " c"]
-) -> tuple[Float[np.ndarray, "n 4"], Int[np.ndarray, " k"]]:
-    """Control points (m) and radii of the fibres that fill the chosen ribbons side by side; their counts."""
-    count = np.diff(strands.starts)[chosen]
-    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    at = np.repeat(strands.starts[:-1][chosen], count) + within
-    middle, side = strands.points[at], strands.side[at]
-    n = int(np.clip(np.ceil(2 * np.linalg.norm(side, axis=1).max(initial=0) / _FIBRE), 1, _MOST))
+    edges: Float[np.ndarray, "n m 2 3"],
+) -> tuple[Float[np.ndarray, "k 4"], Int[np.ndarray, " f"]]:
+    """Control points (m) and radii (m) of fibres that fill ribbons with these edges side by side, and the
+    number of points of each fibre."""
+    middle, side = (edges[:, :, 0] + edges[:, :, 1]) / 2, (edges[:, :, 1] - edges[:, :, 0]) / 2
+    half = np.linalg.norm(side, axis=2)
+    n = int(np.clip(np.ceil(2 * half.max(initial=0) / _FIBRE), 1, _MOST))
     offsets = (np.arange(n) + 0.5) / n * 2 - 1
-    points = middle + offsets[:, None, None] * side  # n fibres, all points, 3
-    radius = np.broadcast_to(np.linalg.norm(side, axis=1)[None, :, None] / n, (*points.shape[:2], 1))
+    points = middle + offsets[:, None, None, None] * side  # fibres of a ribbon, ribbons, points, 3
+    radius = np.broadcast_to(half[..., None] / n, (*points.shape[:3], 1))
     packed = np.concatenate([points, radius], -1)
-    return packed.reshape(-1, 4), np.tile(count, n)
+    return packed.reshape(-1, 4), np.full(n * len(edges), edges.shape[1])
 
 
 def environment_map(lighting: Lighting) -> Float[np.ndarray, "r c 3"]:

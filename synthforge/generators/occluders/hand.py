@@ -1,4 +1,4 @@
-"""A hand with wrist and sleeve: bones as tapering rods, melted into one skin, that closes on what it holds.
+"""A hand with wrist and sleeve that closes on what it holds: tapering rods blended into one skin.
 
 Hand frame of a right hand (metres): origin in the wrist, +y to the fingers, +z out of the back of the
 hand, the thumb towards -x. Lengths and radii are ours: an adult's hand of 190 mm from the wrist to the middle
@@ -6,18 +6,20 @@ finger's tip and 80 mm across the knuckles.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Int
 from numba import njit
 from scipy.spatial.transform import Rotation
 
-from synthforge.generators.geometry.worn import lattice_faces
+from synthforge.generators.geometry.accessory import Accessory
+from synthforge.generators.geometry.meshes import lattice_faces
 from synthforge.generators.shading.color import hex_to_linear
+from synthforge.generators.shading.numeric import unit
 from synthforge.generators.shading.visibility import fibonacci_sphere
 
-Distance = Callable[[np.ndarray], np.ndarray]  # points n 3 (hand frame) -> metres to what is there
+Distance = Callable[[np.ndarray], np.ndarray]  # points n 3 (hand frame) -> signed distance (m) to an object
 
 # thumb, index, middle, ring, little: root, lengths of three phalanges, radii at their four ends (mm)
 _ROOTS = np.array([[-23, 20, -11], [-27, 88, -1], [-5, 92, 1], [15, 88, 0], [32, 79, -4]]) * 1e-3
@@ -27,27 +29,28 @@ _RADII = (
               [9.6, 8.2, 7.1, 6.0]]) * 1e-3
 )  # fmt: skip
 _SPREAD = np.radians([0, 3, 0, -3, -7])  # of the straight fingers, about the back's normal
-# of the thumb beside the palm, and swung before it: angles (degrees) at the root, axis it bends about
+# of the thumb beside the palm, and in front of it: angles (degrees) at the root, axis it bends about
 _THUMB = np.array([[40, -24], [14, -74]])
 _OPPOSING = np.array([[-0.45, -0.74, -0.50], [0.93, -0.25, -0.25]])
 _BEND = np.radians([[38, 42, 60], [85, 100, 65], [88, 102, 68], [88, 100, 66], [85, 95, 62]])  # closed
 _CARPUS = np.array([[-17, 8, -3], [-8, 6, 0], [2, 5, 1], [12, 6, 0], [19, 8, -3]]) * 1e-3
-_WEB, _FINGER, _PALM = 0.006, 0.003, 0.012  # m over which rods melt into each other
+_WEB, _FINGER, _PALM = 0.006, 0.003, 0.012  # m over which rods blend into each other
 _CELL = 0.0025  # m
 _BLOCK = 3  # cells to a side
 _NAILS = ("e0a893", "c98f7c", "b3202c", "6e1f3c", "3a3030")
 _STEPS = np.linspace(0, 1, 15)
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A surface of one material: points n 3 (m), faces m 3, linear RGB n 3; the rest as of `WornMesh`."""
-
-    points: Float[np.ndarray, "n 3"]
-    faces: Int[np.ndarray, "m 3"]
-    albedo: Float[np.ndarray, "n 3"]
-    kind: str
-    open: Float[np.ndarray, " n"] | None = None
+def piece(
+    points: Float[np.ndarray, "n 3"],
+    faces: Int[np.ndarray, "m 3"],
+    albedo: Float[np.ndarray, "*n 3"],
+    material: str = "solid",
+    ambient: Float[np.ndarray, " n"] | None = None,
+) -> Accessory:
+    """A part of an occluder, in the frame of its maker; `albedo` is one linear RGB or one per point."""
+    albedo = np.broadcast_to(albedo, points.shape)
+    return Accessory(points, faces, "occluder", albedo, material, ambient=ambient)
 
 
 def finger_joints(
@@ -55,8 +58,11 @@ def finger_joints(
 ) -> tuple[Float[np.ndarray, "5 4 3"], Float[np.ndarray, "5 3"]]:
     """Knuckles and tips of the five fingers, and the axes they bend about.
 
-    `bend` of thumb to little finger is 0 when straight, 1 in a fist; the last is how far (0 to 1) the
-    thumb has swung from beside the palm to before it.
+    Args:
+        bend: of thumb to little finger, 0 straight, 1 in a fist; the last is how far (0 to 1) the thumb has
+            moved from beside the palm to the front of it.
+    Returns:
+        joints 5 4 3 (m, hand frame), unit axes 5 3.
     """
     out, axes = np.empty((5, 4, 3)), np.empty((5, 3))
     swing = np.array([1 - bend[5], bend[5]])
@@ -77,16 +83,16 @@ def finger_joints(
 
 
 def _about(axis: np.ndarray, angle: float) -> np.ndarray:
-    """Rotation matrix (Rodrigues' formula); quicker than scipy's for one."""
+    """Rotation matrix (Rodrigues' formula); faster than scipy's for a single one."""
     x, y, z = axis
     k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * (k @ k)
 
 
 def close(limits: Float[np.ndarray, " 6"], distance: Distance, gap: float = 0.0) -> Float[np.ndarray, " 6"]:
-    """How far each finger bends until its skin is `gap` (m) from what `distance` tells of.
+    """Bend of each finger, at most `limits`, at which its skin is `gap` (m) from the object of `distance`.
 
-    A finger that is nearer from the start may stay so, but comes no nearer.
+    A finger that is closer from the start stays, but comes no closer.
     """
     out, moving, share = np.zeros(5), np.ones(5, bool), np.linspace(0, 1, 5)[:, None]
     for step in _STEPS:
@@ -103,7 +109,7 @@ def close(limits: Float[np.ndarray, " 6"], distance: Distance, gap: float = 0.0)
 
 
 def outline(bend: Float[np.ndarray, " 6"], arm: Rotation) -> Float[np.ndarray, "n 3"]:
-    """Some points of the skin of `hand`, quickly."""
+    """Some points (m, hand frame) near the skin of `hand`, fast."""
     rods, _ = _rods(finger_joints(bend)[0], arm)
     t = np.linspace(0, 1, 4)[:, None, None]
     middle = rods[:, :3] + t * (rods[:, 3:6] - rods[:, :3])
@@ -117,18 +123,18 @@ def hand(
     skin: Float[np.ndarray, " 3"],
     sleeve: Float[np.ndarray, " 3"],
     rng: np.random.Generator,
-) -> list[Piece]:
+) -> list[Accessory]:
     """Skin, nails and sleeve of a right hand in the hand frame; `arm` turns the forearm from -y."""
     joints, axes = finger_joints(bend)
     rods, groups = _rods(joints, arm)
     points, faces, free = _surface(rods, groups)
-    pieces = [Piece(points, faces, _skin_color(points, joints, skin, rng), "flesh", free)]
+    pieces = [piece(points, faces, _skin_color(points, joints, skin, rng), "flesh", free)]
     painted = rng.random() < 0.2
     nail = hex_to_linear(_NAILS[rng.integers(2, len(_NAILS))]) if painted else _nail_color(skin)
     for finger in range(5):
         pieces.append(_nail(joints[finger, 2:], axes[finger], _RADII[finger, 3], nail))
     cloth = _sleeve(sleeve, rng)
-    return [*pieces, replace(cloth, points=arm.apply(cloth.points))]
+    return [*pieces, replace(cloth, vertices=arm.apply(cloth.vertices))]
 
 
 def _rods(joints: np.ndarray, arm: Rotation) -> tuple[np.ndarray, np.ndarray]:
@@ -156,7 +162,7 @@ def _rods(joints: np.ndarray, arm: Rotation) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _surface(rods: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Triangles around the melted rods, and how open (0 to 1) each of their points is to the light."""
+    """Points and triangles of the skin around the blended rods, and the ambient visibility of the points."""
     ends, radius = rods[:, :6].reshape(-1, 2, 3), rods[:, 6:, None]
     low, high = (ends - radius).min((0, 1)) - 3 * _CELL, (ends + radius).max((0, 1)) + 3 * _CELL
     shape = np.ceil((high - low) / (_BLOCK * _CELL)).astype(int)
@@ -169,7 +175,7 @@ def _surface(rods: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarr
         points = points - np.clip(at / steep, -_CELL, _CELL)[:, None] * slope
     normal = slope / np.sqrt(steep)[:, None]
     off = [(far, points + far * normal) for far in (0.005, 0.013)]
-    free = [_melted(p, _bits(p, low, near), rods, groups) / far for far, p in off]
+    free = [_distances(p, _bits(p, low, near), rods, groups) / far for far, p in off]
     return points, faces, 0.25 + 0.75 * np.clip(free, 0, 1).mean(0) ** 0.8
 
 
@@ -192,7 +198,7 @@ def _off_rod(x, y, z, rod):
 
 @njit(cache=True)
 def _off(x, y, z, bits, rods, groups):
-    """Distance to the rods in `bits`: melted within a group and into the palm, sharp between fingers."""
+    """Distance to the rods in `bits`: blended within a group and into the palm, sharp between fingers."""
     a = b = c = d = e = f = 1.0
     for r in range(rods.shape[0]):
         if bits >> r & 1:
@@ -215,10 +221,10 @@ def _off(x, y, z, bits, rods, groups):
 
 @njit(cache=True)
 def _near(low, shape, rods):
-    """Per block of the grid the rods (bits) that shape the surface there; 0 where none passes."""
+    """The rods (as bits) that shape the surface in each block of the grid; 0 where there is no surface."""
     out = np.zeros((shape[0], shape[1], shape[2]), np.int64)
     half = 0.5 * _BLOCK * _CELL
-    wide = 1.1 * np.sqrt(3.0) * half  # rods taper: a step changes the distance by a little more
+    wide = 1.1 * np.sqrt(3.0) * half  # rods taper: a step may change the distance by a little more
     off = np.empty(rods.shape[0])
     for i in range(shape[0]):
         for j in range(shape[1]):
@@ -251,7 +257,7 @@ def _filled(low, near, rods, groups):
 
 
 def _bits(points: np.ndarray, low: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """Rods that shape the surface at points."""
+    """The rods (as bits) that shape the surface at points."""
     block = np.clip(((points - low) / (_BLOCK * _CELL)).astype(int), 0, np.array(near.shape) - 1)
     return near[tuple(block.T)]
 
@@ -259,15 +265,15 @@ def _bits(points: np.ndarray, low: np.ndarray, near: np.ndarray) -> np.ndarray:
 def _gradient(
     points: np.ndarray, low: np.ndarray, near: np.ndarray, rods: np.ndarray, groups: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distance and its slope at points in the grid, from the corners of a small tetrahedron."""
+    """Distance and its gradient at points, from the corners of a small tetrahedron."""
     bits = _bits(points, low, near)
     corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1.0]])
-    around = np.stack([_melted(points + 2e-4 * c, bits, rods, groups) for c in corners], 1)
+    around = np.stack([_distances(points + 2e-4 * c, bits, rods, groups) for c in corners], 1)
     return around.mean(1), around @ corners / (4 * 2e-4)
 
 
 @njit(cache=True)
-def _melted(points, bits, rods, groups):
+def _distances(points, bits, rods, groups):
     """`_off` of many points."""
     out = np.empty(points.shape[0])
     for n in range(points.shape[0]):
@@ -278,10 +284,11 @@ def _melted(points, bits, rods, groups):
 def surface_net(
     values: Float[np.ndarray, "i j k"],
 ) -> tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, "m 3"]]:
-    """Triangles of the zero surface of a grid, in cells, wound counter-clockwise from where it is positive.
+    """Vertices (in cells) and triangles of the zero surface of a grid, counter-clockwise from the positive
+    side.
 
-    One vertex per cell that the surface passes, at the mean of its crossings; two triangles per crossed
-    edge. Source: Gibson (1998), surface nets.
+    Each cell that the surface passes has one vertex, at the mean of its crossings; each crossed edge has two
+    triangles. Source: Gibson (1998), surface nets.
     """
     inside = values < 0
     corner = np.stack(np.meshgrid(*[[0, 1]] * 3, indexing="ij"), -1).reshape(-1, 3)
@@ -306,7 +313,7 @@ def surface_net(
 
 
 def _quads(inside: np.ndarray, number: np.ndarray, axis: int) -> np.ndarray:
-    """Two triangles around each grid edge along `axis` that leaves or enters the solid."""
+    """Two triangles around each grid edge along `axis` that goes into or out of the solid."""
     first, second = np.moveaxis(inside, axis, 0)[:-1], np.moveaxis(inside, axis, 0)[1:]
     at = np.argwhere(first != second)
     leaves = first[tuple(at.T)]
@@ -328,7 +335,7 @@ def _quads(inside: np.ndarray, number: np.ndarray, axis: int) -> np.ndarray:
 def _skin_color(
     points: np.ndarray, joints: np.ndarray, skin: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Redder at knuckles and tips, paler in the palm, a little uneven."""
+    """Linear RGB of the skin: redder at knuckles and tips, paler in the palm, a little uneven."""
     blood, shade = np.zeros(len(points)), np.zeros(len(points))
     for k, width, much in ((0, 0.010, 0.30), (1, 0.007, 0.45), (2, 0.006, 0.35), (3, 0.009, 0.45)):
         for joint in joints[1 if k == 0 else 0 :, k]:
@@ -347,12 +354,10 @@ def _nail_color(skin: np.ndarray) -> np.ndarray:
     return np.minimum(0.55 * skin + 0.45 * hex_to_linear(_NAILS[0]), 0.9)
 
 
-def _nail(phalanx: np.ndarray, across: np.ndarray, radius: float, color: np.ndarray) -> Piece:
-    """A plate on the back of the last phalanx, which bends about `across`."""
-    along = phalanx[1] - phalanx[0]
-    along = along / np.linalg.norm(along)
-    across = across - (across @ along) * along
-    across = across / np.linalg.norm(across)
+def _nail(phalanx: np.ndarray, across: np.ndarray, radius: float, color: np.ndarray) -> Accessory:
+    """Nail: a plate on the back of the last phalanx, which bends about `across`."""
+    along = unit(phalanx[1] - phalanx[0])
+    across = unit(across - (across @ along) * along)
     back = np.cross(along, across)
     a, b = np.meshgrid(np.linspace(-1, 1, 9), np.linspace(-1, 1, 9), indexing="ij")
     u, v = a * np.sqrt(1 - b**2 / 2), b * np.sqrt(1 - a**2 / 2)  # a disc
@@ -364,23 +369,19 @@ def _nail(phalanx: np.ndarray, across: np.ndarray, radius: float, color: np.ndar
     points = phalanx[1] + (reach[..., None] - 0.35 * radius) * along + out[..., None] * radial
     tip = np.clip((v - 0.72) / 0.15, 0, 1)[..., None]
     albedo = np.clip(color * (1 + 0.35 * tip), 0, 0.9)
-    return Piece(points.reshape(-1, 3), lattice_faces(9, 9)[:, ::-1], albedo.reshape(-1, 3), "solid")
+    return piece(points.reshape(-1, 3), lattice_faces(9, 9)[:, ::-1], albedo.reshape(-1, 3))
 
 
-def _sleeve(color: np.ndarray, rng: np.random.Generator) -> Piece:
-    """A loose tube from above the wrist to beyond the image, with a cuff turned in at its mouth."""
+def _sleeve(color: np.ndarray, rng: np.random.Generator) -> Accessory:
+    """A loose tube from the wrist to outside the image, with a cuff turned in at its end."""
     along = np.array([-0.046, -0.042, -0.040, -0.044, -0.062, -0.064, -0.10, -0.14, -0.19, -0.25, -0.34])
     start = rng.uniform(-0.035, 0.01)
     wide = np.array([0.026, 0.030, 0.0345, 0.0365, 0.0365, 0.0345, 0.038, 0.043, 0.047, 0.051, 0.054])
     turn = np.linspace(0, 2 * np.pi, 28, endpoint=False)
-    ripple = (
-        1
-        + 0.05
-        * np.sin(along[:, None] * 140 + 2 * np.sin(turn) + rng.uniform(0, 6))
-        * (along < -0.065)[:, None]
-    )
+    phase = along[:, None] * 140 + 2 * np.sin(turn) + rng.uniform(0, 6)
+    ripple = 1 + 0.05 * np.sin(phase) * (along < -0.065)[:, None]
     ring = wide[:, None] * ripple
     y = np.broadcast_to(along[:, None] + start, ring.shape)
     points = np.stack([1.08 * ring * np.cos(turn), y, 0.90 * ring * np.sin(turn) - 0.002], -1)
-    albedo = np.tile(color, (points.size // 3, 1))
-    return Piece(points.reshape(-1, 3), lattice_faces(*ring.shape, closed=True)[:, ::-1], albedo, "cloth")
+    faces = lattice_faces(*ring.shape, closed=True)[:, ::-1]
+    return piece(points.reshape(-1, 3), faces, color, "cloth")

@@ -9,28 +9,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy.spatial import ConvexHull, cKDTree
 from scipy.spatial.transform import Rotation
 
 from synthforge.cameras.project import project
-from synthforge.conventions import CLASS_ID, LANDMARK_FLIP
-from synthforge.generators.geometry.worn import WornMesh
-from synthforge.generators.occluders.hand import Piece, close, hand, outline
+from synthforge.conventions import LANDMARK_FLIP
+from synthforge.generators.geometry.accessory import Accessory
+from synthforge.generators.geometry.meshes import joined
+from synthforge.generators.geometry.person import Person
+from synthforge.generators.occluders.hand import close, hand, outline
 from synthforge.generators.occluders.props import WARES, ball_of_noise, book, cup, leaf, microphone, phone
 from synthforge.generators.shading.color import hex_to_linear
-from synthforge.generators.shading.contact import contact_open
-from synthforge.generators.shading.pigment import skin_base
+from synthforge.generators.shading.contact import contact_visibility
+from synthforge.generators.shading.numeric import unit
 from synthforge.generators.shading.visibility import light_view
-from synthforge.heads.base import HeadModel
 from synthforge.render.interpolate import vertex_normals
 from synthforge.render.rasterize import rasterize
-from synthforge.types import Camera, SceneParams
 
 KINDS = ("none", "hand", "microphone", "cup", "phone", "object")
 SHARE = (0.06, 0.35)  # of the face's skin that an object at the image's edge covers
-_TOUCHED = [CLASS_ID[name] for name in ("headwear", "facewear", "eyeglasses")]
+_TOUCHED = ("headwear", "facewear", "eyeglasses")
 _PRESSED = 0.0015  # m
 _MAP = 256  # texels across the head's map of heights
 _WRIST = np.radians(50)  # furthest bend of the hand against the arm
@@ -38,38 +37,32 @@ _FRONT_STEP = 4  # every so many of the face's triangles stand for all
 _FIST = np.array([0.85, 1, 1, 1, 1, 0])
 
 
-def occlude(
-    head: HeadModel,
-    params: SceneParams,
-    vertices: Float[np.ndarray, "v 3"],
-    rng: np.random.Generator,
-    worn: Sequence[WornMesh] = (),
-) -> list[WornMesh]:
-    """Meshes of class `occluder` for the attribute of that name; nothing for "none" or without it.
+def occlude(person: Person, worn: Sequence[Accessory] = ()) -> list[Accessory]:
+    """What comes between camera and face, world frame; nothing for the occluders "none" and "hair".
 
     Args:
-        vertices: posed, metres, world frame.
-        worn: what is on already; a mask, a hat, glasses are touched as the skin is, sleeves are of the first
-            clothing.
+        worn: what the person wears already. Masks, hats and glasses are touched as the skin is; sleeves look
+            like the first piece of clothing.
     """
-    kind = str(params.attributes.get("occluder", "none"))
-    if kind in ("none", "hair"):  # a loose lock grows with the rest of the hair
+    look, rng = person.appearance, person.rng("occluder")
+    if look.occluder in ("none", "hair"):  # a loose lock grows with the rest of the hair
         return []
-    if kind == "object":
-        return _worn(_at_the_edge(head, params.camera, vertices, rng))
-    face = _Face.of(head, vertices, 1 if rng.random() < 0.5 else -1, worn)
-    tone, hue = (float(params.attributes.get(k, v)) for k, v in (("skin_tone", 4.0), ("skin_hue", 0.0)))
-    glasses = params.attributes.get("eyeglasses", "none") != "none"
-    shirt = next((w for w in worn if w.class_id == CLASS_ID["clothing"]), None)
+    if look.occluder == "object":
+        return _by_material(_at_the_edge(person, rng))
+    face = _Face.of(person, 1 if rng.random() < 0.5 else -1, worn)
+    shirt = next((a for a in worn if a.class_name == "clothing"), None)
     sleeve = hex_to_linear(str(rng.choice(WARES))) if shirt is None else shirt.albedo[0].astype(float)
-    arm = _Arm(skin_base(tone, hue), sleeve, rng)
-    make = {"hand": _gesture, "microphone": _speaking, "cup": _drinking, "phone": _calling}[kind]
-    made = _worn(face.world(make(face, arm, glasses)))
-    near = np.concatenate([vertices, *(w.vertices for w in worn if w.class_id in _TOUCHED)])
-    dusk = contact_open(np.concatenate([w.vertices for w in made]), near)
-    dusk = np.split(dusk, np.cumsum([len(w.vertices) for w in made])[:-1])
-    made = [replace(w, open=w.open * share) for w, share in zip(made, dusk, strict=True)]
-    return [replace(w, pattern=shirt.pattern) if shirt and w.kind == "cloth" else w for w in made]
+    arm = _Arm(person.skin_color, sleeve, rng)
+    if look.occluder == "hand":
+        made = _gesture(face, arm, look.eyeglasses != "none")
+    else:
+        made = {"microphone": _speaking, "cup": _drinking, "phone": _calling}[look.occluder](face, arm)
+    made = _by_material(face.world(made))
+    near = np.concatenate([person.vertices, *(a.vertices for a in worn if a.class_name in _TOUCHED)])
+    left = contact_visibility(np.concatenate([a.vertices for a in made]), near)
+    left = np.split(left, np.cumsum([len(a.vertices) for a in made])[:-1])
+    made = [replace(a, ambient=a.ambient * share) for a, share in zip(made, left, strict=True)]
+    return [replace(a, pattern=shirt.pattern) if shirt and a.material == "cloth" else a for a in made]
 
 
 @dataclass(frozen=True)
@@ -84,23 +77,21 @@ class _Face:
     side: int
 
     @classmethod
-    def of(cls, head: HeadModel, vertices: np.ndarray, side: int, worn: Sequence[WornMesh]) -> "_Face":
-        points = head.landmarks(vertices)
-        x = _unit(points[42:48].mean(0) - points[36:42].mean(0))
-        z = _unit(np.cross(x, points[27] - points[8]))
+    def of(cls, person: Person, side: int, worn: Sequence[Accessory]) -> "_Face":
+        points = person.landmarks
+        x = unit(points[42:48].mean(0) - points[36:42].mean(0))
+        z = unit(np.cross(x, points[27] - points[8]))
         axes, mirror = np.stack([x, np.cross(z, x), z], 1), np.array([side, 1, 1])
-        on = [w for w in worn if w.class_id in _TOUCHED]
-        starts = np.cumsum([len(vertices), *(len(w.vertices) for w in on)])
-        faces = np.concatenate([head.faces, *(w.faces + n for w, n in zip(on, starts, strict=False))])
-        outside = np.concatenate([vertices, *(w.vertices for w in on)])
+        on = ((a.vertices, a.faces) for a in worn if a.class_name in _TOUCHED)
+        outside, faces = joined([(person.vertices, person.head.faces), *on])
         local, marks = ((p - points[27]) @ axes * mirror for p in (outside, points))
         order = np.arange(68) if side > 0 else LANDMARK_FLIP
         return cls(local.astype(np.float32), faces.astype(np.int32), marks[order], axes, points[27], side)
 
-    def world(self, pieces: list[Piece]) -> list[Piece]:
+    def world(self, pieces: list[Accessory]) -> list[Accessory]:
         """Pieces of the face frame in the world, their winding kept."""
         return [
-            replace(p, points=(p.points * [self.side, 1, 1]) @ self.axes.T + self.root,
+            replace(p, vertices=(p.vertices * [self.side, 1, 1]) @ self.axes.T + self.root,
                     faces=p.faces[:, :: self.side])
             for p in pieces
         ]  # fmt: skip
@@ -113,21 +104,20 @@ class _Face:
         faces = self.faces
         if direction[1] < -0.5:
             faces = faces[(self.vertices[faces, 1] > self.landmarks[8, 1] - 0.012).all(1)]
-        turn, shift, _ = light_view(self.vertices, _unit(direction).astype(np.float32), _MAP)
+        turn, shift, _ = light_view(self.vertices, unit(direction).astype(np.float32), _MAP)
         depth = rasterize(self.vertices @ turn + shift, faces, _MAP, _MAP).depth
         at = points @ turn + shift
         inside = (at[:, :2] >= 0).all(1) & (at[:, :2] < _MAP).all(1)
         column, row = at[inside, :2].astype(int).T
         deep = at[inside, 2] - depth[row, column]
         deep = deep[np.isfinite(deep)]
-        return _unit(direction) * (deep.max() + gap if len(deep) else 0.0)
+        return unit(direction) * (deep.max() + gap if len(deep) else 0.0)
 
     def distance(self) -> Callable[[np.ndarray], np.ndarray]:
         """Signed distance of points to the skin near them, positive outside."""
         near = self.vertices[:, 2] > -0.12
         tree = cKDTree(self.vertices[near])
-        normals = vertex_normals(self.vertices, self.faces)[near]
-        normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+        normals = unit(vertex_normals(self.vertices, self.faces)[near])
 
         def signed(points: np.ndarray) -> np.ndarray:
             far, index = tree.query(points)
@@ -159,12 +149,12 @@ class _Grip:
         cls, fingers: ArrayLike, back: ArrayLike, hold: ArrayLike, at: np.ndarray, elbow: ArrayLike
     ) -> "_Grip":
         """Hand whose point `hold` lies at `at`, fingers and back in these directions, arm to the elbow."""
-        y = _unit(np.asarray(fingers, float))
-        x = _unit(np.cross(y, back))
+        y = unit(np.asarray(fingers, float))
+        x = unit(np.cross(y, back))
         turn = np.stack([x, y, np.cross(x, y)], 1)
-        down = turn.T @ _unit(np.asarray(elbow, float))
+        down = turn.T @ unit(np.asarray(elbow, float))
         axis, angle = np.cross([0, -1, 0], down), np.arccos(np.clip(-down[1], -1, 1))
-        wrist = Rotation.from_rotvec(_unit(axis) * min(angle, _WRIST))
+        wrist = Rotation.from_rotvec(unit(axis) * min(angle, _WRIST))
         return cls(turn, at - turn @ np.asarray(hold), wrist)
 
     def moved(self, shift: np.ndarray) -> "_Grip":
@@ -173,12 +163,12 @@ class _Grip:
     def out(self, points: np.ndarray) -> np.ndarray:
         return points @ self.turn.T + self.place
 
-    def pieces(self, bend: np.ndarray, arm: _Arm) -> list[Piece]:
+    def pieces(self, bend: np.ndarray, arm: _Arm) -> list[Accessory]:
         made = hand(bend, self.wrist, arm.skin, arm.sleeve, arm.rng)
-        return [replace(p, points=self.out(p.points)) for p in made]
+        return [replace(p, vertices=self.out(p.vertices)) for p in made]
 
 
-def _gesture(face: _Face, arm: _Arm, glasses: bool) -> list[Piece]:
+def _gesture(face: _Face, arm: _Arm, glasses: bool) -> list[Accessory]:
     """A hand at the mouth, cheek or chin, or at the bridge of the glasses."""
     rng, marks = arm.rng, face.landmarks
     choice = str(rng.choice(["mouth", "cheek", "chin", "finger"]))
@@ -221,20 +211,20 @@ def _gesture(face: _Face, arm: _Arm, glasses: bool) -> list[Piece]:
         relaxed = close(limits, lambda p: near(grip.out(p)), gap=-0.0005)
     pieces = grip.pieces(relaxed, arm)
     if limits is None:  # the outline is a little thinner than the hand
-        return _moved(pieces, np.maximum(face.slide(pieces[0].points, np.array([0.0, 0, 1])), 0))
-    return _moved(pieces, face.slide(pieces[0].points, np.array(push, float)))
+        return _moved(pieces, np.maximum(face.slide(pieces[0].vertices, np.array([0.0, 0, 1])), 0))
+    return _moved(pieces, face.slide(pieces[0].vertices, np.array(push, float)))
 
 
-def _speaking(face: _Face, arm: _Arm, glasses: bool) -> list[Piece]:
+def _speaking(face: _Face, arm: _Arm) -> list[Accessory]:
     """A microphone before the mouth."""
     rng = arm.rng
     thing = microphone(rng)
-    axis = _unit(np.array([rng.normal(-0.15, 0.15), -0.8, rng.uniform(0.25, 0.7)]))  # grille to tail
+    axis = unit(np.array([rng.normal(-0.15, 0.15), -0.8, rng.uniform(0.25, 0.7)]))  # grille to tail
     mouth = face.landmarks[[51, 57]].mean(0)
     return _held(face, arm, thing, -axis, mouth + [0, -0.012, 0.03], 0.105, rng.uniform(0.004, 0.03))
 
 
-def _drinking(face: _Face, arm: _Arm, glasses: bool) -> list[Piece]:
+def _drinking(face: _Face, arm: _Arm) -> list[Accessory]:
     """A cup at the lower lip, tilted."""
     rng = arm.rng
     thing, radius = cup(rng)
@@ -244,14 +234,14 @@ def _drinking(face: _Face, arm: _Arm, glasses: bool) -> list[Piece]:
 
 
 def _held(
-    face: _Face, arm: _Arm, thing: list[Piece], up: np.ndarray, top: np.ndarray, low: float, gap: float
-) -> list[Piece]:
+    face: _Face, arm: _Arm, thing: list[Accessory], up: np.ndarray, top: np.ndarray, low: float, gap: float
+) -> list[Accessory]:
     """A round thing (axis y, its top at the origin) with a hand around it `low` (m) below the top."""
     back = np.array([-0.75, 0.1, 0.65]) + arm.rng.normal(0, 0.08, 3)
-    z = _unit(back - (back @ up) * up)
+    z = unit(back - (back @ up) * up)
     axes = np.stack([np.cross(up, z), up, z], 1)  # things face z
-    placed = [replace(p, points=p.points @ axes.T + top) for p in thing]
-    level = np.concatenate([p.points for p in thing])
+    placed = [replace(p, vertices=p.vertices @ axes.T + top) for p in thing]
+    level = np.concatenate([p.vertices for p in thing])
     near = np.abs(level[:, 1] + low) < 0.025
     radius = float(np.quantile(np.linalg.norm(level[near][:, [0, 2]], axis=1), 0.5))
     hold = [0.004, 0.074, -0.0135 - radius]
@@ -264,21 +254,21 @@ def _held(
     swing = np.clip((radius - 0.015) / 0.02, 0, 1)  # the thumb goes round what is wide
     bend = close(np.array([1, 0.95, 0.95, 0.95, 0.95, swing]), distance)
     pieces = [*placed, *grip.pieces(bend, arm)]
-    solid = np.concatenate([p.points for p in pieces if p.kind != "cloth"])
+    solid = np.concatenate([p.vertices for p in pieces if p.material != "cloth"])
     return _moved(pieces, face.slide(solid, np.array([0.0, 0, 1]), gap))
 
 
-def _calling(face: _Face, arm: _Arm, glasses: bool) -> list[Piece]:
+def _calling(face: _Face, arm: _Arm) -> list[Accessory]:
     """A phone at the ear."""
     rng = arm.rng
-    down = _unit(np.array([0.12, -0.85, rng.uniform(0.35, 0.6)]))
+    down = unit(np.array([0.12, -0.85, rng.uniform(0.35, 0.6)]))
     back = np.array([-0.95, 0, 0.28])
-    z = _unit(back - (back @ down) * down)
+    z = unit(back - (back @ down) * down)
     axes = np.stack([np.cross(-down, z), -down, z], 1)
     ear = face.landmarks[0] + [0, -0.01, -0.012]
     thing, size = phone(rng)
     middle = ear + 0.055 * down
-    placed = [replace(p, points=p.points @ axes.T + middle) for p in thing]
+    placed = [replace(p, vertices=p.vertices @ axes.T + middle) for p in thing]
     fingers = -down + rng.uniform(0.1, 0.35) * axes[:, 0]  # along its back
     hold = [0.004, 0.068, -0.0115 - 0.5 * size[2]]
     grip = _Grip.of(fingers, z, hold, middle + 0.030 * down, [-0.25, -1, 0.15])
@@ -289,26 +279,25 @@ def _calling(face: _Face, arm: _Arm, glasses: bool) -> list[Piece]:
 
     bend = close(np.array([-0.1, 0.8, 0.8, 0.8, 0.8, 0]), distance, gap=-0.0005)
     pieces = [*placed, *grip.pieces(bend, arm)]
-    solid = np.concatenate([p.points for p in pieces if p.kind != "cloth"])
+    solid = np.concatenate([p.vertices for p in pieces if p.material != "cloth"])
     return _moved(pieces, face.slide(solid, np.array([-1.0, 0, 0.15])))
 
 
-def _at_the_edge(
-    head: HeadModel, camera: Camera, vertices: np.ndarray, rng: np.random.Generator
-) -> list[Piece]:
-    """Something before the face that comes in from one side until it covers a drawn share of its skin."""
+def _at_the_edge(person: Person, rng: np.random.Generator) -> list[Accessory]:
+    """Something before the face that comes in from one side until it covers a random share of the skin."""
+    camera = person.params.camera
     thing = [ball_of_noise, book, leaf][rng.integers(3)](rng)
     to_world = camera.cam2world[:3, :3].astype(float)
-    centre, eye = head.landmarks(vertices)[[28, 30, 51]].mean(0), camera.cam2world[:3, 3].astype(float)
+    centre, eye = person.landmarks[[28, 30, 51]].mean(0), camera.cam2world[:3, 3].astype(float)
     deep = np.linalg.norm(centre - eye)
     angle = rng.uniform(0, 2 * np.pi)
     inward = to_world @ [-np.cos(angle), np.sin(angle), 0]
     at = centre + (eye - centre) / deep * min(rng.uniform(0.13, 0.2), 0.5 * deep)
     turn = to_world @ Rotation.from_euler("zyx", [-angle, *rng.normal(0, 0.25, 2)]).as_matrix()
-    start = [replace(p, points=p.points @ turn.T + at) for p in thing]
-    skin, area = _front(head, camera, vertices)
+    start = [replace(p, vertices=p.vertices @ turn.T + at) for p in thing]
+    skin, area = _front(person)
     share = rng.uniform(*SHARE)
-    points = np.concatenate([p.points for p in start])
+    points = np.concatenate([p.vertices for p in start])
     low, high = -0.2, 0.3  # m back from the middle of the face: all of it covered, none
     for _ in range(12):
         back = 0.5 * (low + high)
@@ -318,38 +307,31 @@ def _at_the_edge(
     return _moved(start, -high * inward)
 
 
-def _front(head: HeadModel, camera: Camera, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Middles (pixels) of the face's triangles that look to the camera, and their shares of its image."""
-    marks = head.landmarks(vertices)
+def _front(person: Person) -> tuple[np.ndarray, np.ndarray]:
+    """Middles (pixels) of the face's triangles that face the camera, and their shares of the face's image."""
+    head, vertices, marks = person.head, person.vertices, person.landmarks
     middle = marks[[28, 30, 33]].mean(0)
     near = np.linalg.norm(vertices - middle, axis=1) < 1.15 * np.linalg.norm(marks[8] - middle)
-    corners = project(vertices, camera)[head.faces[near[head.faces].all(1)], :2]
+    corners = project(vertices, person.params.camera)[head.faces[near[head.faces].all(1)], :2]
     (ax, ay), (bx, by) = (corners[:, k].T - corners[:, 0].T for k in (1, 2))
     area = np.maximum(ay * bx - ax * by, 0)  # of triangles that face the camera: y runs downwards
     seen = np.flatnonzero(area)[::_FRONT_STEP]
     return corners[seen].mean(1), area[seen] / area[seen].sum()
 
 
-def _moved(pieces: list[Piece], shift: np.ndarray) -> list[Piece]:
-    return [replace(p, points=p.points + shift) for p in pieces]
+def _moved(pieces: list[Accessory], shift: np.ndarray) -> list[Accessory]:
+    return [replace(p, vertices=p.vertices + shift) for p in pieces]
 
 
-def _unit(v: np.ndarray) -> np.ndarray:
-    return v / max(np.linalg.norm(v), 1e-12)
-
-
-def _worn(pieces: list[Piece]) -> list[WornMesh]:
-    """One mesh per material."""
+def _by_material(pieces: list[Accessory]) -> list[Accessory]:
+    """The pieces of each material as one accessory."""
     out = []
-    for kind in dict.fromkeys(p.kind for p in pieces):
-        some = [p for p in pieces if p.kind == kind]
-        starts = np.cumsum([0, *(len(p.points) for p in some)])
-        points = np.concatenate([p.points for p in some]).astype(np.float32)
-        faces = np.concatenate([p.faces + s for p, s in zip(some, starts, strict=False)]).astype(np.int32)
-        albedo = np.concatenate([p.albedo for p in some]).astype(np.float32)
-        free = np.concatenate([np.ones(len(p.points)) if p.open is None else p.open for p in some])
-        out.append(
-            WornMesh(points, faces, CLASS_ID["occluder"], albedo, np.zeros_like(points), kind,
-                     open=free.astype(np.float32))
-        )  # fmt: skip
+    for material in dict.fromkeys(p.material for p in pieces):
+        some = [p for p in pieces if p.material == material]
+        points, faces = joined((p.vertices, p.faces) for p in some)
+        ambient = [np.ones(len(p.vertices)) if p.ambient is None else p.ambient for p in some]
+        made = Accessory.surface(
+            points, faces, np.concatenate([p.albedo for p in some]), "occluder", material
+        )
+        out.append(replace(made, ambient=np.concatenate(ambient).astype(np.float32)))
     return out

@@ -1,6 +1,5 @@
 """The embedded graphics renderer: rasterised surfaces, shaded per sample, averaged to pixels."""
 
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -8,11 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from synthforge.cameras.project import to_camera
-from synthforge.generators.accessories.clothes import dress
-from synthforge.generators.accessories.facewear import put_on_mask
-from synthforge.generators.accessories.glasses import Lenses, spectacles
-from synthforge.generators.accessories.headwear import put_on_hat
-from synthforge.generators.accessories.jewellery import hang_earrings, put_on_headphones
+from synthforge.generators.accessories.glasses import Lenses
 from synthforge.generators.accessories.lenses import chalk_facing, see_through
 from synthforge.generators.backdrop.background import (
     PANORAMAS,
@@ -20,27 +15,17 @@ from synthforge.generators.backdrop.background import (
     photo_background,
     procedural_background,
 )
-from synthforge.generators.face.facial_hair import grow_face_hair
-from synthforge.generators.face.regions import HeadSurface, head_surface
-from synthforge.generators.geometry.drape import PosedHead
-from synthforge.generators.geometry.worn import WornMesh, append_worn, labelled_mesh
-from synthforge.generators.hair.scalp import grow_hair
-from synthforge.generators.occluders.placing import occlude
+from synthforge.generators.geometry.accessory import labelled_mesh, with_accessories
+from synthforge.generators.geometry.person import Person
 from synthforge.generators.raster.develop import DEVELOPED, depth_of_field, develop
+from synthforge.generators.raster.dressing import dressed
 from synthforge.generators.raster.exposure import exposure_of
 from synthforge.generators.raster.radiance import Scene
 from synthforge.generators.raster.samples import flat_depth, nearest_depth, samples_of, to_pixels
-from synthforge.generators.shading.light import (
-    image_lighting,
-    lamp_shadow,
-    procedural_lighting,
-)
-from synthforge.generators.shading.shade import (
-    probe_of,
-)
+from synthforge.generators.shading.light import image_lighting, lamp_shadow, procedural_lighting
+from synthforge.generators.shading.shade import probe_of
 from synthforge.heads.base import HeadModel
 from synthforge.provenance import folder_sha256
-from synthforge.rng import sample_rng
 from synthforge.types import Render, SceneParams
 
 
@@ -71,24 +56,18 @@ class RasterGenerator:
 
     def render(self, head: HeadModel, params: SceneParams, vertices: Float[np.ndarray, "v 3"]) -> Render:
         """Image of `head` with posed `vertices` (metres, world frame) seen by `params.camera`."""
-        attributes = params.attributes
-
-        def rng(stream: str) -> np.random.Generator:
-            return sample_rng(params.seed, params.index, stream)
-
-        surface = head_surface(head)
-        worn, lenses = _put_on(head, surface, params, vertices)
-        worn = sorted(worn, key=lambda w: not w.labelled)
-        mesh = append_worn(head.mesh(vertices), worn)
-        light = str(attributes.get("light", "day"))
+        person = Person(head, params, vertices)
+        look, rng = person.appearance, person.rng
+        accessories, lenses = dressed(person)
+        mesh = with_accessories(head.mesh(vertices), accessories)
         if self._environments:
             choose = rng("light")
             lighting = image_lighting(self._environments[choose.integers(len(self._environments))], choose)
         else:
-            lighting = procedural_lighting(light, rng("light"))
+            lighting = procedural_lighting(look.light, rng("light"))
 
         samples, shape = samples_of(mesh, params, self.supersample, head)
-        scene = Scene(head, surface, params, mesh, worn, samples, shape, lighting)
+        scene = Scene(person, mesh, accessories, samples, shape, lighting)
         seen = self.exposed(scene)
 
         size = params.camera.size
@@ -97,66 +76,30 @@ class RasterGenerator:
             path = self._backgrounds[choose.integers(len(self._backgrounds))]
             behind = photo_background(path, size, choose)
         else:
-            behind = procedural_background(str(attributes.get("background", "room")), light, size, choose)
+            behind = procedural_background(look.background, look.light, size, choose)
         image = seen[..., :3] + (1 - seen[..., 3:]) * behind
-        labelled = labelled_mesh(mesh, worn)
+        labelled = labelled_mesh(mesh, accessories)
         if lenses is not None:
             image = self._seen_through(image, lenses, scene)
-            labelled = append_worn(labelled, [lenses.worn]) if lenses.dark else labelled
-        number = {k: float(attributes.get(k, 0.0)) for k in DEVELOPED}
-        if aperture := 1e-3 * float(attributes.get("aperture", 0.0)):
-            eyes = to_camera(head.landmarks(vertices)[36:48].reshape(2, 6, 3).mean(1), params.camera)
+            labelled = with_accessories(labelled, [lenses.surface]) if lenses.dark else labelled
+        if aperture := 1e-3 * look.aperture:
+            eyes = to_camera(person.landmarks[36:48].reshape(2, 6, 3).mean(1), params.camera)
             depth, focal = nearest_depth(samples, shape, self.supersample), params.camera.intrinsics[1, 1]
             image = depth_of_field(image, depth, float(eyes[:, 2].min()), float(focal), aperture)
-        rgb = develop(image, **number, rng=rng("sensor"))
+        rgb = develop(image, **{name: getattr(look, name) for name in DEVELOPED}, rng=rng("sensor"))
         return Render(rgb=rgb, mesh=labelled, n_head_faces=len(head.faces))
 
-    def _seen_through(self, image: np.ndarray, lenses: Lenses, scene: "Scene") -> Float[np.ndarray, "h w 3"]:
-        camera, depth = scene.params.camera, flat_depth(scene.samples, scene.shape)
-        gain = exposure_of(chalk_facing(scene.lighting, -camera.cam2world[:3, 2]), scene.params)
+    def _seen_through(self, image: np.ndarray, lenses: Lenses, scene: Scene) -> Float[np.ndarray, "h w 3"]:
+        camera, depth = scene.person.params.camera, flat_depth(scene.samples, scene.shape)
+        gain = exposure_of(chalk_facing(scene.lighting, -camera.cam2world[:3, 2]), scene.person.appearance)
         return see_through(image, lenses, camera, depth, self.supersample, scene.lighting, gain)
 
-    def exposed(self, scene: "Scene") -> Float[np.ndarray, "h w 4"]:
+    def exposed(self, scene: Scene) -> Float[np.ndarray, "h w 4"]:
         """Pixels without what is behind: linear RGB as exposed, times coverage; and coverage."""
-        samples, params = scene.samples, scene.params
+        samples = scene.samples
         shadow = np.ones(len(samples.where), np.float32)
         if scene.lighting.lamps and len(shadow):
             shadow = lamp_shadow(scene.mesh, samples.position, samples.normal, scene.lighting.lamps[0])
         linear, chalk = scene.radiance(probe_of(scene.lighting), shadow)
-        linear *= exposure_of(chalk, params)
+        linear *= exposure_of(chalk, scene.person.appearance)
         return to_pixels(linear, samples.where, scene.shape, self.supersample)
-
-
-def _put_on(
-    head: HeadModel, surface: HeadSurface, params: SceneParams, vertices: np.ndarray
-) -> tuple[list[WornMesh], Lenses | None]:
-    """All that is worn, from the skin outwards, and the lenses; hair is grown last, under hats and masks."""
-
-    def rng(stream: str) -> np.random.Generator:
-        return sample_rng(params.seed, params.index, stream)
-
-    def word(attribute: str) -> str:
-        return str(params.attributes.get(attribute, "none"))
-
-    posed = PosedHead(head, params, vertices)
-    shirt = dress(posed, word("headwear"), rng("clothes"))
-    posed = replace(posed, under=shirt)
-    hat = put_on_hat(posed, word("headwear"), word("hair_style"), rng("headwear"))
-    mask = put_on_mask(posed, word("facewear"), word("facial_hair"), rng("facewear"))
-    over = replace(posed, under=[*shirt, *hat.meshes])
-    phones = put_on_headphones(over, word("headphones"), rng("headphones"))
-    frames, lenses = spectacles(head, vertices, word("eyeglasses"), rng("eyeglasses"))
-    on = [
-        *shirt,
-        *hat.meshes,
-        *mask.meshes,
-        *hang_earrings(posed, word("earrings"), rng("earrings")),
-        *phones.meshes,
-        *frames,
-    ]
-    return [
-        *on,
-        *occlude(head, params, vertices, rng("occluder"), on),
-        *grow_face_hair(head, surface, params, vertices, [*hat.covers, *mask.covers]),
-        *grow_hair(head, params, vertices, [*hat.covers, *mask.covers, *phones.covers], shirt),
-    ], lenses

@@ -1,4 +1,4 @@
-"""The sample points of an image: what each shows of the mesh, and their way back to pixels."""
+"""The sample points of an image: what each shows of the mesh, and their averages over pixels."""
 
 from functools import reduce
 
@@ -6,11 +6,9 @@ import numpy as np
 from jaxtyping import Float
 
 from synthforge.cameras.project import pinhole_pixels, sample_places, scaled, to_camera
-from synthforge.generators.face.regions import EYE_PARTS
-from synthforge.generators.shading.shade import (
-    Samples,
-    unit,
-)
+from synthforge.generators.shading.numeric import unit32
+from synthforge.generators.shading.shade import Samples
+from synthforge.heads.anatomy import EYE_PARTS
 from synthforge.heads.base import HeadModel
 from synthforge.render.interpolate import interpolate, sample_classes, vertex_normals
 from synthforge.render.rasterize import rasterize
@@ -29,7 +27,7 @@ def samples_of(
     fragments = Fragments(
         whole.face_index[covered][None], whole.depth[covered][None], whole.barycentric[covered][None]
     )
-    # eyeballs are rigid: their place is taken at rest, not on the canonical head
+    # eyeballs are rigid: their places are those at rest, not those on the canonical head
     canonical = mesh.canonical.copy()
     eyes = [i for i, name in enumerate(head.part_names) if name in EYE_PARTS]
     ball = np.unique(head.faces[np.isin(head.face_part, eyes)])
@@ -43,28 +41,29 @@ def samples_of(
         part=mesh.face_part[fragments.face_index[0]],
         class_id=sample_classes(mesh, fragments)[0],
         position=position,
-        normal=unit(packed[:, 3:6]),
-        view=unit(params.camera.cam2world[:3, 3].astype(np.float32) - position),
+        normal=unit32(packed[:, 3:6]),
+        view=unit32(params.camera.cam2world[:3, 3].astype(np.float32) - position),
         canonical=packed[:, 6:],
     )
     return samples, (height, width)
 
 
 def nearest_depth(samples: Samples, shape: tuple[int, int], factor: int) -> Float[np.ndarray, "h w"]:
-    """Least depth of each pixel's samples, inf where nothing covers any."""
+    """Smallest depth (m) of each pixel's samples, inf where nothing covers them."""
     depth = flat_depth(samples, shape).reshape(shape)
     offsets = [(row, column) for row in range(factor) for column in range(factor)]
     return reduce(np.minimum, [depth[row::factor, column::factor] for row, column in offsets])
 
 
 def flat_depth(samples: Samples, shape: tuple[int, int]) -> Float[np.ndarray, " n"]:
-    """Depth at every sample of an image, inf where nothing covers it."""
+    """Depth (m) at every sample of an image, inf where nothing covers it."""
     depth = np.full(shape[0] * shape[1], np.inf, np.float32)
     depth[samples.where] = samples.fragments.depth[0]
     return depth
 
 
 def take(samples: Samples, at: np.ndarray) -> Samples:
+    """The samples at these indices."""
     f = samples.fragments
     return Samples(
         where=samples.where[at],
@@ -81,7 +80,7 @@ def take(samples: Samples, at: np.ndarray) -> Samples:
 def to_pixels(
     linear: np.ndarray, where: np.ndarray, shape: tuple[int, int], factor: int
 ) -> Float[np.ndarray, "h w 4"]:
-    """Mean of each pixel's samples: radiance, nothing where nothing covers; and coverage."""
+    """Mean radiance of each pixel's samples, 0 for those that nothing covers, and the coverage."""
     canvas = np.zeros((shape[0] * shape[1], 4), np.float32)
     canvas[where, :3] = np.minimum(linear, 4.0)
     canvas[where, 3] = 1.0

@@ -8,6 +8,7 @@ from numba import njit
 
 from synthforge.generators.shading.light import Lighting, blurred, env_radiance, irradiance_sh, sh_basis
 from synthforge.generators.shading.noise import noise
+from synthforge.generators.shading.numeric import unit32
 from synthforge.types import Fragments
 
 _ROUGH_BLUR, _COAT_BLUR = 0.40, 0.10  # radians, environment as the two lobes see it
@@ -16,9 +17,16 @@ _OCTAHEDRON = 64  # texels along a side
 
 @dataclass(frozen=True)
 class Samples:
-    """The n covered sample points of an image; `where` is their flat index in it.
+    """The n covered sample points of an image.
 
-    `position` metres and `normal`, `view` unit vectors (world; `view` points to the camera).
+    Attributes:
+        where: flat index in the image.
+        fragments: the triangles they show (1 n).
+        part: index of the mesh's part.
+        class_id: semantic class.
+        position: metres, world frame.
+        normal, view: unit vectors, world frame; `view` points to the camera.
+        canonical: place on the canonical head (m), or in the cloth of an accessory.
     """
 
     where: Int[np.ndarray, " n"]
@@ -33,10 +41,17 @@ class Samples:
 
 @dataclass(frozen=True)
 class Material:
-    """Per sample: linear RGB `albedo`; shading `normal`; `roughness` (GGX alpha) of the main lobe;
-    `coat` share of a second lobe, less than half as rough; `specular` reflectance at normal
-    incidence; `scatter` 0-1, how much light bleeds under the surface as in skin; `open`, share of
-    the environment that is seen."""
+    """How the n samples reflect light.
+
+    Attributes:
+        albedo: linear RGB.
+        normal: unit shading normal, world frame.
+        roughness: GGX alpha of the main specular lobe.
+        coat: share of a second lobe, less than half as rough.
+        specular: reflectance at normal incidence.
+        scatter: how much light spreads under the surface, 0 to 1 (skin).
+        ambient: ambient visibility, the share of the environment that reaches the sample.
+    """
 
     albedo: Float[np.ndarray, "n 3"]
     normal: Float[np.ndarray, "n 3"]
@@ -44,28 +59,16 @@ class Material:
     coat: Float[np.ndarray, " n"]
     specular: Float[np.ndarray, " n"]
     scatter: Float[np.ndarray, " n"]
-    open: Float[np.ndarray, " n"]
-
-
-def unit(v: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
-    """Vectors scaled to length one, float32."""
-    return _unit(np.ascontiguousarray(v, np.float32))
-
-
-@njit(cache=True)
-def _unit(v):
-    out = np.empty_like(v)
-    for i in range(v.shape[0]):
-        x, y, z = v[i, 0], v[i, 1], v[i, 2]
-        length = np.float32(1) / np.sqrt(max(x * x + y * y + z * z, np.float32(1e-24)))
-        out[i, 0], out[i, 1], out[i, 2] = x * length, y * length, z * length
-    return out
+    ambient: Float[np.ndarray, " n"]
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A `Lighting` made ready for shading: irradiance coefficients `sh`, `mirror` with the
-    environment as the rough lobe (first three channels) and the coat see it, lamps as arrays."""
+    """A `Lighting` prepared for shading.
+
+    `sh` are the coefficients of its irradiance. `mirror` is the environment as an octahedral map, blurred
+    for the main lobe (first three channels) and for the coat. `directions` and `colors` are the lamps'.
+    """
 
     sh: Float[np.ndarray, "9 3"]
     mirror: Float[np.ndarray, "s s 6"]
@@ -74,7 +77,7 @@ class Probe:
 
 
 def probe_of(lighting: Lighting) -> Probe:
-    """Work that is the same for all surfaces under one light."""
+    """What all surfaces under one light have in common."""
     rough, sharp = (octahedral(blurred(lighting.environment, width)) for width in (_ROUGH_BLUR, _COAT_BLUR))
     return Probe(
         sh=irradiance_sh(lighting.environment),
@@ -87,20 +90,24 @@ def probe_of(lighting: Lighting) -> Probe:
 def shade(
     material: Material, view: Float[np.ndarray, "n 3"], probe: Probe, shadow: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, "n 3"]:
-    """Linear radiance towards the camera; `shadow` is the first lamp's share that arrives.
+    """Linear radiance n 3 towards the camera.
 
-    Diffuse: spherical-harmonic irradiance and wrapped lamps whose red reaches furthest round the
-    edge. Specular: two GGX lobes (Walter et al. 2007) and the blurred environment.
+    Diffuse: irradiance by spherical harmonics, and lamps whose light wraps around the edge, red furthest.
+    Specular: two GGX lobes (Walter et al. 2007) and the blurred environment.
+
+    Args:
+        view: unit vectors to the camera, world frame.
+        shadow: share of the first lamp's light that arrives.
     """
     m = material
     return _shade(
-        m.albedo, m.normal, m.roughness, m.coat, m.specular, m.scatter, m.open, view,
+        m.albedo, m.normal, m.roughness, m.coat, m.specular, m.scatter, m.ambient, view,
         shadow.astype(np.float32), probe.sh, probe.mirror, probe.directions, probe.colors,
     )  # fmt: skip
 
 
 def octahedral(environment: Float[np.ndarray, "r c 3"]) -> Float[np.ndarray, "s s 3"]:
-    """Environment on the unfolded octahedron, which is looked up without trigonometry.
+    """Environment mapped to an unfolded octahedron: a map that is read without trigonometry.
 
     Source: Engelhardt and Dachsbacher (2008).
     """
@@ -109,7 +116,7 @@ def octahedral(environment: Float[np.ndarray, "r c 3"]) -> Float[np.ndarray, "s 
     y = 1 - np.abs(x) - np.abs(z)
     fold_x, fold_z = (1 - np.abs(z)) * np.sign(x), (1 - np.abs(x)) * np.sign(z)
     directions = np.stack([np.where(y < 0, fold_x, x), y, np.where(y < 0, fold_z, z)], -1).reshape(-1, 3)
-    flat = env_radiance(environment, unit(directions)).astype(np.float32)
+    flat = env_radiance(environment, unit32(directions)).astype(np.float32)
     return flat.reshape(_OCTAHEDRON, _OCTAHEDRON, 3)
 
 
@@ -134,12 +141,12 @@ def _ggx(alpha, nh, nl, nv):
 
 @njit(cache=True)
 def _bleed(light, amount):
-    """Light share in [0, 1] moved by scattering: softened for positive amounts, hardened for negative."""
+    """Share of light in [0, 1] after scattering: higher for positive amounts, lower for negative ones."""
     return light * (1 + amount * (1 - light))
 
 
 @njit(cache=True)
-def _shade(albedo, normal, roughness, coat, specular, scatter, open_, view, shadow, sh, env, lamps, colors):
+def _shade(albedo, normal, roughness, coat, specular, scatter, ambient, view, shadow, sh, env, lamps, colors):
     n, one = albedo.shape[0], np.float32(1)
     out = np.empty((n, 3), np.float32)
     wrap = np.array([0.34, 0.15, 0.09], np.float32)
@@ -162,14 +169,14 @@ def _shade(albedo, normal, roughness, coat, specular, scatter, open_, view, shad
                 + np.float32(0.546274) * (x * x - y * y) * sh[8, c]
             )
             mirrored = env[row, column, c] * (one - wet) + env[row, column, 3 + c] * wet
-            diffuse = max(e, np.float32(0)) * _bleed(open_[i], s * bleed[c])
+            diffuse = max(e, np.float32(0)) * _bleed(ambient[i], s * bleed[c])
             out[i, c] = (
-                albedo[i, c] * diffuse * np.float32(1 / np.pi) + fresnel * mirrored * open_[i] * open_[i]
+                albedo[i, c] * diffuse * np.float32(1 / np.pi) + fresnel * mirrored * ambient[i] * ambient[i]
             )
         for k in range(lamps.shape[0]):
             lx, ly, lz = lamps[k, 0], lamps[k, 1], lamps[k, 2]
             nl = x * lx + y * ly + z * lz
-            reach = shadow[i] if k == 0 else open_[i]
+            arrives = shadow[i] if k == 0 else ambient[i]
             gloss = np.float32(0)
             if nl > 0:
                 hx, hy, hz = lx + vx, ly + vy, lz + vz
@@ -177,10 +184,10 @@ def _shade(albedo, normal, roughness, coat, specular, scatter, open_, view, shad
                 lobe = (one - wet) * _ggx(rough, nh, nl, nv) + wet * _ggx(
                     np.float32(0.45) * rough, nh, nl, nv
                 )
-                gloss = fresnel * lobe * nl * reach
+                gloss = fresnel * lobe * nl * arrives
             for c in range(3):
                 w = wrap[c] * s
-                facing = max((nl + w) / (one + w), np.float32(0)) * _bleed(reach, s * bleed[c])
+                facing = max((nl + w) / (one + w), np.float32(0)) * _bleed(arrives, s * bleed[c])
                 out[i, c] += colors[k, c] * (albedo[i, c] * facing * np.float32(1 / np.pi) + gloss)
     return out
 
@@ -197,32 +204,39 @@ def solid_material(
     samples: Samples,
     albedo: Float[np.ndarray, "n 3"],
     across: Float[np.ndarray, "n 3"],
-    open_: Float[np.ndarray, " n"],
-    kind: str,
+    ambient: Float[np.ndarray, " n"],
+    material: str,
 ) -> Material:
-    """What the `kind` of a `WornMesh` says; `across` the ribs of knitwear, `open_` the share of light."""
+    """Material of accessories other than hair.
+
+    Args:
+        albedo: linear RGB before weave and ribs.
+        across: unit direction across the ribs of knitwear; any value for others.
+        ambient: ambient visibility.
+        material: a word as of `Accessory.material`.
+    """
     n, normal = len(albedo), samples.normal
-    if kind in ("cloth", "knit"):
+    if material in ("cloth", "knit"):
         still = np.zeros(3, np.float32)
         weave = noise(samples.canonical, 0.0004, still)
         folds = noise(samples.canonical, (0.006, 0.014, 0.006), still)
         ripple = 0.025 * weave[:, :3] + 0.05 * folds[:, :3]
         normal = normal + ripple
-        # white cloth sends back two thirds: its folds stay below the film's shoulder
+        # white cloth reflects two thirds, so that the tone curve does not flatten its folds
         albedo = albedo * np.exp(0.04 * weave[:, 3:]) / (1 + 0.45 * albedo)
-    if kind == "knit":
+    if material == "knit":
         shade, tilt = _knit(samples.canonical)
         albedo, normal = albedo * shade[:, None], normal + tilt[:, None] * across
-    finish = np.array(_FINISH.get(kind, _FINISH["cloth"]), np.float32)
+    finish = np.array(_FINISH.get(material, _FINISH["cloth"]), np.float32)
     roughness, coat, specular = np.broadcast_to(finish[:, None], (3, n))
     return Material(
         albedo=albedo.astype(np.float32),
-        normal=unit(normal),
+        normal=unit32(normal),
         roughness=roughness,
         coat=coat,
         specular=specular,
-        scatter=np.full(n, 0.8 if kind == "flesh" else 0.0, np.float32),
-        open=np.float32(0.85) * open_,
+        scatter=np.full(n, 0.8 if material == "flesh" else 0.0, np.float32),
+        ambient=np.float32(0.85) * ambient,
     )
 
 
@@ -241,24 +255,31 @@ def shade_hair(
     lighting: Lighting,
     shadow: Float[np.ndarray, " n"],
 ) -> Float[np.ndarray, "n 3"]:
-    """Linear radiance of fibres: Kajiya and Kay (1989) with the two shifted highlights of
-    Marschner et al. (2003), the second one coloured by the fibre.
+    """Linear radiance n 3 of hair: Kajiya and Kay (1989) with the two shifted highlights of Marschner et al.
+    (2003), the second of which takes the fibre's colour.
 
-    `outward` leads out of the mass of hair: it decides which light the fibres around let through.
+    Args:
+        albedo: linear RGB.
+        tangent: direction of the fibre.
+        outward: unit vectors out of the mass of hair, from where light passes between the fibres.
+        view: unit vectors to the camera.
+        shadow: share of the first lamp's light that arrives.
     """
-    tangent = unit(tangent)
-    normal = unit(outward - 0.7 * (outward * tangent).sum(-1, keepdims=True) * tangent)
+    tangent = unit32(tangent)
+    normal = unit32(outward - 0.7 * (outward * tangent).sum(-1, keepdims=True) * tangent)
     sky = np.maximum(sh_basis(normal) @ irradiance_sh(lighting.environment), 0)
-    rim = env_radiance(blurred(lighting.environment, _ROUGH_BLUR), unit(normal + 0.5 * view))
+    rim = env_radiance(blurred(lighting.environment, _ROUGH_BLUR), unit32(normal + 0.5 * view))
     out = albedo * sky / np.pi + 0.012 * rim
     for k, lamp in enumerate(lighting.lamps):
-        reach = (shadow if k == 0 else 0.7 * np.ones_like(shadow))[:, None]
+        arrives = (shadow if k == 0 else 0.7 * np.ones_like(shadow))[:, None]
         tl = tangent @ lamp.direction
-        facing = np.clip(0.25 + 0.75 * (normal @ lamp.direction), 0, 1)[:, None]  # shade by the hair around
+        facing = np.clip(0.25 + 0.75 * (normal @ lamp.direction), 0, 1)[
+            :, None
+        ]  # the hair around casts shade
         diffuse = np.sqrt(np.maximum(1 - tl * tl, 0))[:, None]
-        half = unit(view + lamp.direction)
+        half = unit32(view + lamp.direction)
         th = (tangent * half).sum(-1)
         first = np.exp(-(((th + 0.06) / 0.14) ** 2))[:, None] * 0.055
         second = np.exp(-(((th - 0.10) / 0.24) ** 2))[:, None] * 0.40 * albedo
-        out = out + reach * facing * lamp.color / np.pi * (albedo * diffuse + first + second)
+        out = out + arrives * facing * lamp.color / np.pi * (albedo * diffuse + first + second)
     return out.astype(np.float32)

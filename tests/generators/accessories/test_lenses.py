@@ -8,6 +8,7 @@ from synthforge.cameras.project import orbit_camera, project
 from synthforge.conventions import CLASS_ID
 from synthforge.generators.accessories.glasses import spectacles
 from synthforge.generators.accessories.lenses import chalk_facing, see_through
+from synthforge.generators.geometry.person import Person
 from synthforge.generators.raster.backend import RasterGenerator
 from synthforge.generators.shading.light import ENV_SIZE, Lamp, Lighting
 from synthforge.heads import load_head
@@ -26,7 +27,10 @@ def head():
 
 
 def worn(head, kind="clear"):
-    return spectacles(head, head.vertices.numpy(), kind, np.random.default_rng(5))[1]
+    zero = (np.zeros(n, np.float32) for n in (head.n_shape, head.n_expression))
+    pose = np.zeros((head.n_joints, 3), np.float32)
+    params = SceneParams(5, 0, *zero, pose, CAMERA, {"eyeglasses": kind})
+    return spectacles(Person(head, params, head.vertices.numpy()))[1]
 
 
 def through(image, lenses, lighting=DARK, depth=FREE):
@@ -35,9 +39,9 @@ def through(image, lenses, lighting=DARK, depth=FREE):
 
 def inside_of(lenses) -> np.ndarray:
     """Pixels wholly within a lens."""
-    points = project(lenses.worn.vertices.astype(float), CAMERA)
+    points = project(lenses.surface.vertices.astype(float), CAMERA)
     points[:, :2] *= 2
-    hit = rasterize(points, lenses.worn.faces, 2 * SIZE, 2 * SIZE).face_index >= 0
+    hit = rasterize(points, lenses.surface.faces, 2 * SIZE, 2 * SIZE).face_index >= 0
     return hit.reshape(SIZE, 2, SIZE, 2).all((1, 3))
 
 
@@ -93,7 +97,7 @@ def test_dark_lenses_are_labelled_and_clear_and_tinted_ones_are_not(head):
         render = RasterGenerator().render(head, params, vertices)
         faces = render.mesh.face_class == CLASS_ID["eyeglasses"]
         found[kind] = faces.sum(), render.rgb
-    lens = len(worn(head).worn.faces)
+    lens = len(worn(head).surface.faces)
     assert found["clear"][0] == found["tinted"][0] == found["sunglasses"][0] - lens
     light = [float(rgb[inside_of(worn(head))].mean()) for _, rgb in found.values()]
     assert light[0] > light[1] > light[2]

@@ -1,7 +1,5 @@
 """Hair of the face: by anatomical places, on a head of closed form, against the embedded head's classes."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -10,8 +8,10 @@ from synthforge.annotate.frame import annotate
 from synthforge.cameras.project import orbit_camera, project
 from synthforge.conventions import CLASS_ID
 from synthforge.generators.face.facial_hair import beard_density, grow_face_hair
-from synthforge.generators.face.regions import head_surface
-from synthforge.generators.geometry.worn import append_worn, labelled_mesh
+from synthforge.generators.face.skin import brow_color
+from synthforge.generators.geometry.accessory import labelled_mesh, with_accessories
+from synthforge.generators.geometry.person import Person
+from synthforge.generators.hair.color import face_hair_color
 from synthforge.heads import load_head
 from synthforge.heads.base import HeadModel
 from synthforge.render.rasterize import rasterize
@@ -32,7 +32,7 @@ def grown(head: HeadModel, index=0, camera=None, drawn=(), **attributes):
     params = SceneParams(3, index, zeros, expression, pose, camera or front(64), attributes)
     with torch.inference_mode():
         vertices = head(*(torch.from_numpy(a)[None] for a in (zeros, expression, pose)))[0].numpy()
-    return params, vertices, grow_face_hair(head, head_surface(head), params, vertices)
+    return params, vertices, grow_face_hair(Person(head, params, vertices))
 
 
 def area(worn) -> float:
@@ -76,7 +76,7 @@ def test_brow_hair_stays_where_the_head_has_its_brows(anthro, thickness):
     camera = front(256, 0.14)
     looks = {"brow_thickness": thickness, "brow_density": 1.0}
     params, vertices, worn = grown(anthro, camera=camera, hair_style="bald", **looks)
-    mesh = append_worn(anthro.mesh(vertices), [w for w in worn if w.class_id in BROWS])
+    mesh = with_accessories(anthro.mesh(vertices), [w for w in worn if w.class_id in BROWS])
     render = Render(np.zeros((256, 256, 3), np.uint8), mesh, len(anthro.faces))
     frame = annotate(render, params, anthro, vertices)
     hair = rasterize(project(mesh.vertices, camera), mesh.faces, 256, 256).face_index >= len(anthro.faces)
@@ -110,8 +110,8 @@ def test_lashes_root_on_the_lids_open_and_closed(anthro, drawn):
 
 def test_what_is_not_labelled_is_not_in_the_labels_mesh(anthro):
     _, vertices, worn = grown(anthro, facial_hair="goatee")
-    mesh = append_worn(anthro.mesh(vertices), worn)
-    bare = append_worn(anthro.mesh(vertices), [w for w in worn if w.labelled])
+    mesh = with_accessories(anthro.mesh(vertices), worn)
+    bare = with_accessories(anthro.mesh(vertices), [w for w in worn if w.labelled])
     left = labelled_mesh(mesh, worn)
     assert len(left.faces) == len(mesh.faces) - len(worn[-1].faces)
     for name in ("faces", "face_class", "face_part", "face_uvs"):
@@ -126,8 +126,6 @@ def test_growth_depends_on_seed_and_index_alone():
 
 
 def test_brows_of_grey_hair_are_darker_than_it():
-    from synthforge.generators.face.skin import Look, brow_color
-
-    params = replace(grown(tiny_head())[0], attributes={"hair_color": "white", "skin_tone": 2.0})
-    look = Look.of(params)
-    assert (brow_color(look) < look.hair).all() and brow_color(look).min() > 0.005
+    params, vertices, _ = grown(tiny_head(), hair_color="white", skin_tone=2.0)
+    person = Person(tiny_head(), params, vertices)
+    assert (brow_color(person) < face_hair_color(person)).all() and brow_color(person).min() > 0.005

@@ -1,13 +1,17 @@
 """Teeth one by one, and how dark it is around them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from synthforge.generators.face.mouth import crowns, mouth_material
+from synthforge.generators.geometry.person import Person
 from synthforge.generators.shading.color import LUMINANCE
 from synthforge.generators.shading.shade import Samples
 from synthforge.heads import load_head
 from synthforge.types import Fragments
+from tests.annotate.scenes import posed, view
 
 
 def teeth(head, jaw: str) -> np.ndarray:
@@ -45,10 +49,15 @@ def samples_on(head, name: str, wanted) -> Samples:
     return Samples(np.arange(n), pieces, number, number, middle, ahead, ahead, middle)
 
 
+def aged(head, years: float) -> Person:
+    params, _ = posed(head, view(8))
+    return Person(head, replace(params, attributes={"age": years}), head.vertices.numpy())
+
+
 def brightness(head, name: str, wanted, shadow: float = 0.0, age: float = 20.0) -> float:
     samples = samples_on(head, name, wanted)
     contact = np.full(len(samples.where), shadow, np.float32)
-    return float((mouth_material(head, samples, contact, 0.09, age).albedo @ LUMINANCE).mean())
+    return float((mouth_material(aged(head, age), samples, contact, 0.09).albedo @ LUMINANCE).mean())
 
 
 def test_teeth_are_darker_behind_in_the_corners_under_the_lip_and_yellower_with_age():
@@ -60,5 +69,5 @@ def test_teeth_are_darker_behind_in_the_corners_under_the_lip_and_yellower_with_
     assert brightness(head, "mouth_bag", lambda p: p[:, 2] < 0.05) < 0.15 * front
     samples = samples_on(head, "upper_teeth", lambda p: p[:, 2] > 0.088)
     none = np.zeros(len(samples.where), np.float32)
-    young, old = (mouth_material(head, samples, none, 0.09, age).albedo.mean(0) for age in (20.0, 80.0))
+    young, old = (mouth_material(aged(head, age), samples, none, 0.09).albedo.mean(0) for age in (20.0, 80.0))
     assert old[2] / old[0] < 0.92 * young[2] / young[0] and old.mean() < young.mean()

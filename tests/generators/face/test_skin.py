@@ -6,8 +6,9 @@ import torch
 from synthforge.cameras.project import orbit_camera
 from synthforge.config import config_path, load_config
 from synthforge.generate_config import GenerateConfig
-from synthforge.generators.face.regions import brow_place, head_surface, region_fields
-from synthforge.generators.face.skin import brow_weight, nearest_on_polyline
+from synthforge.generators.face.regions import FaceRegions, brow_place, region_fields
+from synthforge.generators.face.skin import brow_weight
+from synthforge.generators.geometry.meshes import nearest_on_polyline
 from synthforge.generators.raster.backend import RasterGenerator
 from synthforge.generators.shading.color import LUMINANCE, lab_to_linear, linear_to_srgb, srgb_to_linear
 from synthforge.generators.shading.pigment import skin_base
@@ -101,8 +102,9 @@ def test_the_default_mix_covers_the_monk_scale_evenly_and_pairs_eyes_with_it():
 def test_brow_borders_are_those_of_the_landmarks_and_thin_brows_keep_the_upper_one():
     head = load_head("anthro")
     points = head.landmarks(head.canonical)[17:27]
-    surface = head_surface(head)
-    _, across = brow_place(surface, points[[1, 2, 3, 6, 7, 8]])  # ends have hardly any height
+    _, across = brow_place(
+        head.derived(FaceRegions.of), points[[1, 2, 3, 6, 7, 8]]
+    )  # ends have hardly any height
     assert (across > 0.5).all() and (across < 1.4).all()
     height = np.linspace(-0.2, 1.2, 141)
     middle = np.full_like(height, 0.5)

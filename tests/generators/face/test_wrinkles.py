@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from synthforge.cameras.project import orbit_camera
 from synthforge.generators.face.wrinkles import Strain, lid_crease, wrinkles
+from synthforge.generators.geometry.person import Person
 from synthforge.heads import load_head
 from synthforge.types import SceneParams
 
@@ -83,10 +84,15 @@ def test_strain_reads_the_head_s_shapes():
     zeros = np.zeros(head.n_shape, np.float32)
     camera = orbit_camera(0.0, 0.0, 0.0, 1.0, 0.3, np.zeros(3), (32, 32))
     pose = np.zeros((head.n_joints, 3), np.float32)
-    strain = Strain.of(head, SceneParams(0, 0, zeros, weights, pose, camera, {"age": 50.5}))
+
+    def strain_of(weights, **attributes) -> Strain:
+        return Strain.of(Person(head, SceneParams(0, 0, zeros, weights, pose, camera, attributes), vertices))
+
+    vertices = head.vertices.numpy()
+    strain = strain_of(weights, age=50.5)
     assert strain.smile == pytest.approx(0.8) and strain.squint == pytest.approx(0.48)
     assert strain.raised == strain.frown == 0 and strain.old == pytest.approx(0.5)
     for weight, folded in ((0.3, 0.0), (0.65, 0.5), (1.0, 1.0)):  # little raising folds nothing
         weights = np.array([weight * (name == "browInnerUp") for name in head.expression_names], np.float32)
-        raised = Strain.of(head, SceneParams(0, 0, zeros, weights, pose, camera)).raised
+        raised = strain_of(weights).raised
         assert raised == pytest.approx(folded, abs=1e-6)

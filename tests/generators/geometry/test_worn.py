@@ -1,5 +1,7 @@
 """Clothes and glasses as geometry."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import trimesh
@@ -9,9 +11,10 @@ from hypothesis import strategies as st
 from synthforge.conventions import CLASS_ID
 from synthforge.generators.accessories.clothes import _skirt, dress
 from synthforge.generators.accessories.glasses import spectacles
-from synthforge.generators.geometry.drape import PosedHead
-from synthforge.generators.geometry.worn import append_worn, boundary_edges, clip_triangles
-from synthforge.generators.shading.contact import contact_open
+from synthforge.generators.geometry.accessory import with_accessories
+from synthforge.generators.geometry.meshes import between, boundary_edges, clip_triangles, joined
+from synthforge.generators.geometry.person import Person
+from synthforge.generators.shading.contact import contact_visibility
 from synthforge.generators.shading.fabric import PATTERNS, Pattern
 from synthforge.heads import load_head
 from tests.annotate.scenes import posed, view
@@ -49,7 +52,7 @@ def test_clipped_grid_has_the_area_under_the_line():
     faces = np.concatenate([np.stack([i, i + 1, i + 13], -1), np.stack([i, i + 13, i + 12], -1)])
     height = points[:, 0] + 0.5 * points[:, 1] - 0.7
     cut, edges, share = clip_triangles(faces, height)
-    new = points[edges[:, 0]] * (1 - share[:, None]) + points[edges[:, 1]] * share[:, None]
+    new = between(points, edges, share)
     assert np.isclose(area(new, cut), 0.5 * (0.7 + 0.2))  # trapezium under x = 0.7 - y / 2
     normal = np.cross(new[cut[:, 1]] - new[cut[:, 0]], new[cut[:, 2]] - new[cut[:, 0]])[:, 2]
     assert (normal > 0).all()  # winding kept
@@ -65,9 +68,9 @@ def test_boundary_of_two_triangles():
 @pytest.mark.parametrize("seed", range(6))
 def test_a_garment_covers_the_shoulders_and_leaves_the_face(head, seed):
     params, vertices = posed(head, view(64), {"neck": (0.1, 0.3, 0.0)})
-    made = dress(PosedHead(head, params, vertices), "none", np.random.default_rng(seed))
+    made = dress(Person(head, replace(params, seed=seed), vertices))
     points = np.concatenate([w.vertices for w in made])
-    assert all(w.class_id == CLASS_ID["clothing"] for w in made)
+    assert all(w.class_name == "clothing" for w in made)
     assert np.isfinite(points).all() and all((w.albedo > 0).all() and (w.albedo < 1).all() for w in made)
     marks = head.landmarks(vertices)
     assert points[:, 1].max() < marks[2:15, 1].max() and (points[points[:, 2] > 0.06, 1] < marks[8, 1]).all()
@@ -75,7 +78,7 @@ def test_a_garment_covers_the_shoulders_and_leaves_the_face(head, seed):
     chest = points[(points[:, 1] > -0.25) & (points[:, 1] < -0.20)]
     assert 0.38 < np.ptp(chest[:, 0]) < 0.50  # bideltoid breadth of adults with cloth, m
 
-    cloth = trimesh.Trimesh(points, stacked_faces(made), process=False)
+    cloth = trimesh.Trimesh(*joined((w.vertices, w.faces) for w in made), process=False)
     low = head.faces[(head.canonical[head.faces, 1] < -0.15).all(1)]
     skin = vertices[np.unique(low)].astype(float)
     away = skin - [0, -0.20, -0.025]
@@ -84,11 +87,6 @@ def test_a_garment_covers_the_shoulders_and_leaves_the_face(head, seed):
     covered[ray] = True
     bare = ~covered & (np.abs(skin[:, 0]) > 0.07)
     assert not bare.any()  # only an open collar shows skin this low
-
-
-def stacked_faces(meshes):
-    starts = np.cumsum([0, *(len(m.vertices) for m in meshes)])
-    return np.concatenate([m.faces + n for m, n in zip(meshes, starts, strict=False)])
 
 
 @given(st.sampled_from(sorted(PATTERNS)), st.floats(0.01, 0.05), st.floats(0.2, 0.5), st.integers(0, 99))
@@ -112,23 +110,29 @@ def test_patterns_mix_the_two_colours_and_bands_take_their_share(kind, period, s
 @settings(deadline=None, max_examples=20)
 def test_light_fades_towards_what_is_touched(far):
     others = np.random.default_rng(0).uniform(-0.1, 0.1, (20000, 3)) * [1, 0, 1]
-    near, further = (contact_open(np.array([[0.0, d + 0.001, 0]]), others)[0] for d in (far, far + 0.01))
+    near, further = (
+        contact_visibility(np.array([[0.0, d + 0.001, 0]]), others)[0] for d in (far, far + 0.01)
+    )
     assert 0.2 < near <= further <= 1
-    assert contact_open(np.array([[0.0, 0.1, 0]]), others)[0] == 1
-    assert contact_open(np.zeros((1, 3)), np.zeros((0, 3)))[0] == 1
+    assert contact_visibility(np.array([[0.0, 0.1, 0]]), others)[0] == 1
+    assert contact_visibility(np.zeros((1, 3)), np.zeros((0, 3)))[0] == 1
+
+
+def with_glasses(head, kind: str) -> Person:
+    params, _ = posed(head, view(64))
+    return Person(head, replace(params, seed=4, attributes={"eyeglasses": kind}), head.vertices.numpy())
 
 
 def test_glasses_stand_before_the_eyes_and_rest_at_the_ears(head):
-    vertices = head.vertices.numpy()
-    face = head.landmarks(vertices)
-    assert spectacles(head, vertices, "none", np.random.default_rng(4)) == ([], None)
+    face = head.landmarks(head.vertices.numpy())
+    assert spectacles(with_glasses(head, "none")) == ([], None)
     for kind in ("clear", "tinted", "sunglasses"):
-        (frame,), lenses = spectacles(head, vertices, kind, np.random.default_rng(4))
-        lens = lenses.worn
+        (frame,), lenses = spectacles(with_glasses(head, kind))
+        lens = lenses.surface
         assert frame.class_id == lens.class_id == CLASS_ID["eyeglasses"]
         assert lenses.dark == (kind == "sunglasses")
-        assert 0 < lenses.passes.min() and lenses.passes.max() < 1
-        assert (lenses.passes.mean() < 0.3) == lenses.dark
+        assert 0 < lenses.transmittance.min() and lenses.transmittance.max() < 1
+        assert (lenses.transmittance.mean() < 0.3) == lenses.dark
     for corner, middle in ((36, 39), (42, 45)):
         eye = 0.5 * (face[corner] + face[middle])
         mine = lens.vertices[np.abs(lens.vertices[:, 0] - eye[0]) < 0.03]
@@ -141,13 +145,13 @@ def test_glasses_stand_before_the_eyes_and_rest_at_the_ears(head):
 def test_append_keeps_the_head_first(head):
     vertices = head.vertices.numpy()
     mesh = head.mesh(vertices)
-    frames, lenses = spectacles(head, vertices, "sunglasses", np.random.default_rng(0))
-    worn = [*frames, lenses.worn]
-    both = append_worn(mesh, worn)
+    frames, lenses = spectacles(with_glasses(head, "sunglasses"))
+    worn = [*frames, lenses.surface]
+    both = with_accessories(mesh, worn)
     n = len(mesh.faces)
     assert np.array_equal(both.faces[:n], mesh.faces) and np.array_equal(both.face_class[:n], mesh.face_class)
     assert len(both.faces) == n + sum(len(w.faces) for w in worn)
     first = worn[0]
     assert np.allclose(both.vertices[both.faces[n]], first.vertices[first.faces[0]])
     assert both.part_names[both.face_part[-1]] == "solid"
-    assert append_worn(mesh, []) is mesh
+    assert with_accessories(mesh, []) is mesh

@@ -1,27 +1,30 @@
 """Hair colour against the order of natural hair and of its pigments."""
 
-from dataclasses import replace
-
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthforge.cameras.project import orbit_camera
+from synthforge.generators.geometry.person import Person
 from synthforge.generators.hair.color import COLORS, hair_color, melanin_color, strand_colors
 from synthforge.types import SceneParams
+from tests.helpers.tiny_head import tiny_head
 
 CAMERA = orbit_camera(0.3, 0.1, 0.0, 1.2, 0.3, np.zeros(3), (64, 64))
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 
-def params(name, index=0):
-    one, pose = np.zeros(1, np.float32), np.zeros((1, 3), np.float32)
-    return SceneParams(0, index, one, one, pose, CAMERA, {"hair_color": name})
+def person(name, index=0, **more):
+    head = tiny_head()
+    zeros = (np.zeros(n, np.float32) for n in (head.n_shape, head.n_expression))
+    pose = np.zeros((head.n_joints, 3), np.float32)
+    params = SceneParams(0, index, *zeros, pose, CAMERA, {"hair_color": name} | more)
+    return Person(head, params, head.vertices.numpy())
 
 
 def strands(name, index=0):
     rng = np.random.default_rng(index)
-    return strand_colors(params(name, index), rng.uniform(-0.1, 0.1, (300, 3)), 6, rng)
+    return strand_colors(person(name, index), rng.uniform(-0.1, 0.1, (300, 3)), 6, rng)
 
 
 @settings(deadline=None, max_examples=40)
@@ -39,7 +42,7 @@ def test_pigment_darkens_and_pheomelanin_reddens(eu, pheo, more):
 def test_colours_run_from_black_to_white():
     for index in range(20):
         order = [
-            hair_color(params(n, index)) @ LUMINANCE
+            hair_color(person(n, index)) @ LUMINANCE
             for n in ("black", "dark_brown", "brown", "blond", "white")
         ]
         assert order == sorted(order)
@@ -49,7 +52,7 @@ def test_strands_keep_the_colour_of_the_whole_and_stay_reflectances():
     for name in COLORS:
         colors = strands(name)
         assert colors.min() >= 0 and colors.max() <= 1
-        assert np.abs(colors.mean((0, 1)) - hair_color(params(name))).max() < 0.12
+        assert np.abs(colors.mean((0, 1)) - hair_color(person(name))).max() < 0.12
 
 
 def test_grey_hair_mixes_white_and_dark_strands():
@@ -62,10 +65,7 @@ def test_grey_hair_mixes_white_and_dark_strands():
 
 def test_grey_hair_whitens_with_age():
     def light(age):
-        return [hair_color(with_age(params("grey", i), age)) @ LUMINANCE for i in range(20)]
-
-    def with_age(p, age):
-        return replace(p, attributes=p.attributes | {"age": age})
+        return [hair_color(person("grey", i, age=age)) @ LUMINANCE for i in range(20)]
 
     assert np.all(np.diff([light(age) for age in (30.0, 50.0, 75.0)], axis=0) > 0)
 

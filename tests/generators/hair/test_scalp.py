@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from synthforge.cameras.project import orbit_camera, project
-from synthforge.conventions import CLASS_ID
+from synthforge.generators.geometry.person import Person
 from synthforge.generators.hair.scalp import grow_hair
 from synthforge.generators.hair.styles import LONG, STYLES, scalp_height
 from synthforge.render.rasterize import rasterize
@@ -22,14 +22,14 @@ def grown(index=0, camera=CAMERA, **attributes):
     pose = np.zeros((head.n_joints, 3), np.float32)
     params = SceneParams(3, index, *zeros, pose, camera, attributes)
     tensors = (torch.from_numpy(a)[None] for a in (*zeros, pose))
-    return grow_hair(head, params, head(*tensors)[0].numpy())
+    return grow_hair(Person(head, params, head(*tensors)[0].numpy()))
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_hair_is_outside_the_skin(style):
     for worn in grown(hair_style=style):
         level = np.linalg.norm(worn.vertices / RADII, axis=1)  # 1 on the ellipsoid
-        assert worn.class_id == CLASS_ID["hair"]
+        assert worn.class_name == "hair"
         assert np.isfinite(worn.vertices).all()
         assert np.quantile(level, 0.02) > 0.97
         assert np.allclose(np.linalg.norm(worn.tangent, axis=1), 1, atol=1e-3)
@@ -51,7 +51,7 @@ def test_long_hair_hangs_instead_of_standing_off_beyond_the_shoulders(any_head):
     pose = np.zeros((any_head.n_joints, 3), np.float32)
     params = SceneParams(3, 0, *zeros, pose, CAMERA, {"hair_style": "long"})
     vertices = posed(any_head).astype(np.float32)
-    hair = np.concatenate([w.vertices for w in grow_hair(any_head, params, vertices)])
+    hair = np.concatenate([w.vertices for w in grow_hair(Person(any_head, params, vertices))])
     beside = np.abs(hair[:, 0] - vertices[:, 0].mean())
     ear = np.abs(vertices[any_head.canonical[:, 1] > -0.05, 0] - vertices[:, 0].mean()).max()
     assert np.quantile(beside, 0.99) < ear + 0.075, (np.quantile(beside, 0.99), ear)
@@ -60,7 +60,7 @@ def test_long_hair_hangs_instead_of_standing_off_beyond_the_shoulders(any_head):
 def test_a_loose_lock_hangs_before_the_face_and_outside_it():
     lock = grown(hair_style="long", occluder="hair")[-1]
     x, y, z = lock.vertices.T
-    assert lock.class_id == CLASS_ID["hair"]
+    assert lock.class_name == "hair"
     assert ((np.abs(x) < 0.05) & (y < 0.05) & (z > 0.05)).sum() > 100
     assert np.quantile(np.linalg.norm(lock.vertices / RADII, axis=1), 0.02) > 0.99
 

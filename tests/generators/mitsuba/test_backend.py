@@ -96,10 +96,10 @@ def test_silhouette_of_hair_is_that_of_its_ribbons():
 
 
 def test_rays_meet_the_surface_at_the_rasterizers_depth(bare):
-    scene, camera = bare.scene, bare.scene.params.camera
+    scene, camera = bare.scene, bare.scene.person.params.camera
     world = traced.TracedScene(mi, scene, traced.layers_of(scene, 1), 1).load()[0]
     sensor = mi.load_dict(traced.sensor(mi, camera))
-    samples, shape = traced.samples_of(scene.mesh, scene.params, 1, scene.head)
+    samples, shape = traced.samples_of(scene.mesh, scene.person.params, 1, scene.person.head)
     rows, cols = np.divmod(samples.where, shape[1])
     depth = []
     for row, col in zip(rows, cols, strict=True):
@@ -165,9 +165,10 @@ def test_painted_normals_turn_the_surface(bare, wanted):
     for x, y in ((0, 0), (0.6, 0), (-0.6, 0), (0, 0.6), (0, -0.6)):
         direction = np.array([x, y, np.sqrt(1 - x * x - y * y)], np.float32)
         lamp = Lamp(direction, np.ones(3, np.float32), 0.002)
+        params = dataclasses.replace(bare.scene.person.params, camera=camera)
         scene = dataclasses.replace(
-            bare.scene, mesh=mesh, lighting=Lighting(np.zeros((32, 64, 3), np.float32), (lamp,)), worn=[],
-            params=dataclasses.replace(bare.scene.params, camera=camera),
+            bare.scene, mesh=mesh, lighting=Lighting(np.zeros((32, 64, 3), np.float32), (lamp,)),
+            accessories=[], person=dataclasses.replace(bare.scene.person, params=params),
         )  # fmt: skip
         world = traced.TracedScene(mi, scene, [layer], 1).load()[0]
         sensor = mi.load_dict(traced.sensor(mi, camera))

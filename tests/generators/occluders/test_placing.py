@@ -12,14 +12,14 @@ from scipy.spatial.transform import Rotation
 from synthforge.attributes import ATTRIBUTES
 from synthforge.cameras.project import project
 from synthforge.config import config_path, load_config
-from synthforge.conventions import CLASS_ID
 from synthforge.generate_config import GenerateConfig
-from synthforge.generators.face.regions import EYE_PARTS, MOUTH_PARTS
+from synthforge.generators.geometry.meshes import joined
+from synthforge.generators.geometry.person import Person
 from synthforge.generators.occluders.hand import close, finger_joints, hand, outline, surface_net
 from synthforge.generators.occluders.placing import KINDS, SHARE, occlude
 from synthforge.heads import load_head
+from synthforge.heads.anatomy import EYE_PARTS, MOUTH_PARTS
 from synthforge.render.rasterize import rasterize
-from synthforge.rng import sample_rng
 from synthforge.scene.sampling import SceneSampler
 
 N = 5  # heads per kind
@@ -44,8 +44,8 @@ def scenes(head):
 
 def worn(head, scene, kind, seed=1):
     params, vertices = scene
-    params = dataclasses.replace(params, attributes=params.attributes | {"occluder": kind})
-    return occlude(head, params, vertices, sample_rng(seed, params.index, "occluder"))
+    attributes = params.attributes | {"occluder": kind}
+    return occlude(Person(head, dataclasses.replace(params, seed=seed, attributes=attributes), vertices))
 
 
 def deepest(head, vertices, points) -> float:
@@ -73,10 +73,12 @@ def test_occluders_touch_the_skin_and_leave_the_face_visible(head, scenes, kind)
         params, vertices = scene
         meshes = worn(head, scene, kind)
         for mesh in meshes:
-            assert mesh.class_id == CLASS_ID["occluder"]
+            assert mesh.class_name == "occluder"
             assert np.isfinite(mesh.vertices).all() and mesh.faces.max() < len(mesh.vertices)
             assert mesh.albedo.min() > 0 and mesh.albedo.max() <= 1
-        near = [m.vertices for m in meshes if kind == "object" or m.kind != "cloth"]  # sleeves meet shoulders
+        near = [
+            m.vertices for m in meshes if kind == "object" or m.material != "cloth"
+        ]  # sleeves meet shoulders
         assert deepest(head, vertices, np.concatenate(near)) < 0.003
         covered = share_covered(head, params, vertices, meshes)
         assert covered < (SHARE[1] + 0.05 if kind == "object" else 0.6)
@@ -88,9 +90,7 @@ def share_covered(head, params, vertices, meshes) -> float:
     """Of the face's pixels, by the rasterizer."""
     size = params.camera.size
     bare = rasterize(project(vertices, params.camera), head.faces, *size).face_index
-    starts = np.cumsum([len(vertices), *(len(m.vertices) for m in meshes)])
-    points = np.concatenate([vertices, *(m.vertices for m in meshes)])
-    faces = np.concatenate([head.faces, *(m.faces + s for m, s in zip(meshes, starts, strict=False))])
+    points, faces = joined([(vertices, head.faces), *((m.vertices, m.faces) for m in meshes)])
     drawn = rasterize(project(points, params.camera), faces.astype(np.int32), *size).face_index
     marks = head.landmarks(vertices)
     middle = marks[[28, 30, 33]].mean(0)
@@ -110,7 +110,6 @@ def test_same_stream_same_bytes_and_nothing_without_the_word(head, scenes):
     assert (*KINDS, "hair") == ATTRIBUTES["occluder"].words  # hair is grown elsewhere
     assert worn(head, scenes[0], "hair") == []
     assert worn(head, scenes[0], "none") == []
-    assert occlude(head, *scenes[0], np.random.default_rng(0)) == []
     first, second = worn(head, scenes[0], "cup"), worn(head, scenes[0], "cup")
     for a, b in zip(first, second, strict=True):
         assert np.array_equal(a.vertices, b.vertices) and np.array_equal(a.albedo, b.albedo)
@@ -120,7 +119,7 @@ def test_same_stream_same_bytes_and_nothing_without_the_word(head, scenes):
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_hands_of_both_sides_are_closed_and_face_outwards(head, scenes, seed):
-    (flesh,) = (m for m in worn(head, scenes[0], "hand", seed) if m.kind == "flesh")
+    (flesh,) = (m for m in worn(head, scenes[0], "hand", seed) if m.material == "flesh")
     skin = trimesh.Trimesh(flesh.vertices, flesh.faces, process=False)
     edges = flesh.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2).astype(np.int64)
     there, back = (np.sort(e @ [len(flesh.vertices), 1]) for e in (edges, edges[:, ::-1]))
@@ -145,7 +144,7 @@ def test_straight_hand_has_the_lengths_of_a_hand():
         np.zeros(6), Rotation.identity(), np.full(3, 0.3), np.full(3, 0.3), np.random.default_rng(0)
     )
     assert np.ptp(joints[1:, 0, 0]) + 0.02 == pytest.approx(0.08, abs=0.005)  # breadth at the knuckles
-    far = cKDTree(skin.points).query(outline(np.zeros(6), Rotation.identity()))[0]
+    far = cKDTree(skin.vertices).query(outline(np.zeros(6), Rotation.identity()))[0]
     assert far.max() < 0.03  # the quick outline is the same hand
 
 

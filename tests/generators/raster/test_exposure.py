@@ -4,20 +4,17 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthforge.cameras.project import orbit_camera
+from synthforge.attributes import Appearance
 from synthforge.generators.raster.exposure import exposure_of
 from synthforge.generators.shading.color import LUMINANCE
 from synthforge.generators.shading.pigment import skin_base
-from synthforge.types import SceneParams
 
 LIGHTS = st.sampled_from(["day", "evening", "night", "studio", "indoor"])
 TONES, STOPS = st.floats(1, 10), st.floats(-3, 3)
 
 
 def gain(illumination: np.ndarray, **attributes) -> np.ndarray:
-    none, pose = np.zeros(0, np.float32), np.zeros((0, 3), np.float32)
-    camera = orbit_camera(0.0, 0.0, 0.0, 1.0, 0.3, np.zeros(3), (8, 8))
-    return exposure_of(illumination, SceneParams(0, 0, none, none, pose, camera, attributes))
+    return exposure_of(illumination, Appearance(**attributes))
 
 
 def level(tone: float, **attributes) -> float:

@@ -33,7 +33,7 @@ def material(normal: np.ndarray, albedo: float) -> Material:
     ones = np.ones(n, np.float32)
     return Material(
         albedo=np.full((n, 3), albedo, np.float32), normal=normal.astype(np.float32), roughness=0.5 * ones,
-        coat=0 * ones, specular=0 * ones, scatter=0 * ones, open=ones,
+        coat=0 * ones, specular=0 * ones, scatter=0 * ones, ambient=ones,
     )  # fmt: skip
 
 
