@@ -77,9 +77,10 @@ class Dataset(torch.utils.data.Dataset):
         (shape, dtype), said = self.reader.form(name), self.reader.about(name)
         words = tuple(map(str, said.get("words", ())))
         kind = "word" if words else str(_SIGNED.get(dtype, dtype))
-        return FieldInfo(
-            shape, kind, *(str(said.get(key, "")) for key in ("unit", "frame", "description")), words
-        )
+        unit, frame, text = (str(said.get(key, "")) for key in ("unit", "frame", "description"))
+        if dtype.kind == "f" and unit.startswith("1/"):  # of the integers on the disk
+            unit = "1"
+        return FieldInfo(shape, kind, unit, frame, text, words)
 
     def __repr__(self) -> str:
         return f"Dataset({str(self.path)!r}, {len(self)} samples of {', '.join(self.keys)})"

@@ -75,6 +75,7 @@ def test_fields_say_what_they_hold(folder):
     assert list(ds.fields) == ["attributes/age", "attributes/hair_style", "depth", "landmarks_2d"]
     depth, style = ds.fields["depth"], ds.fields["attributes/hair_style"]
     assert (depth.shape, depth.dtype, depth.unit, depth.frame) == ((32, 32), "float32", "m", "camera")
+    assert synthforge.load(folder).fields["normals"].unit == "1"
     assert style.dtype == "word" and set(style.words) >= set(STYLES)
     for name, about in synthforge.load(folder).fields.items():
         group, _, member = name.partition("/")
