@@ -15,15 +15,14 @@ from synthforge.conventions import CLASS_ID
 from synthforge.errors import DatasetError
 from synthforge.landmark_sets import dense_set, load_scheme
 from synthforge.provenance import dataset_sha256
+from synthforge.storage import schema
 from synthforge.storage.codecs import UNREADABLE, decode_image, inflated_plane, is_plane
 from synthforge.storage.index import INDEX, read_index
-from synthforge.storage.schema import LABELS
 from synthforge.types import Camera, SceneParams
 
 _MAX_OPEN = 32  # shards held open per process
 _CHUNK_CACHE = 1 << 16  # bytes per data set: a plane is read once, only the table of images is kept
 GROUPS = ("attributes", "soft_masks")
-_LABELS = {label.name: label for label in LABELS}
 
 
 class DatasetReader:
@@ -54,6 +53,7 @@ class DatasetReader:
         self.first = [shard["first_index"] for shard in self.shards]
         attributes = index["attributes"].items()
         self.words = {f"attributes/{name}": about["words"] for name, about in attributes if "words" in about}
+        self._labels = {label.name: label for label in schema.LABELS}
         self._close()
 
     def __len__(self) -> int:
@@ -106,7 +106,7 @@ class DatasetReader:
         Raises:
             DatasetError: there is no data set of that name.
         """
-        data, label = self._data(0, name), _LABELS.get(name)
+        data, label = self._data(0, name), self._labels.get(name)
         side = self.index["resolution"]
         shape = (side, side, 3) if name == "rgb" else data.shape[1:]
         return shape, np.dtype(label.dtype) if label else data.dtype
@@ -231,7 +231,7 @@ class DatasetReader:
         value = self._values(data, row, where)
         if name == "rgb" and data.ndim == 1:  # encoded
             return decode_image(value, where, out)
-        label = _LABELS.get(name)
+        label = self._labels.get(name)
         if label and label.decode:
             return label.decode(value, out)
         if out is not None:
