@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import yaml
-
-from synthforge.errors import DatasetError
+from synthforge import strict_yaml
+from synthforge.errors import ConfigError, DatasetError
 from synthforge.provenance import differences
 from synthforge.storage.files import write_atomically
 from synthforge.storage.index import CONFIG
@@ -51,19 +50,19 @@ def claim(out: Path, config: dict, alone: bool = True) -> None:
             message names the keys), or cannot be written.
     """
     path = out / CONFIG
-    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    text = strict_yaml.to_text(config)
     try:
         held = [p.name for p in out.iterdir() if p.name != "shards" and not p.name.endswith(".tmp")]
-        before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+        before = strict_yaml.read(path) if path.exists() else None
         if held and before is None:
             what = f"is not empty and not a synthforge data set (it holds {held[0]!r})"
             raise DatasetError(what, where=str(out), fix=_OTHER)
         (out / "shards").mkdir(exist_ok=True)
     except OSError as error:
         raise DatasetError(f"cannot be used ({error.strerror})", where=str(out), fix=_OTHER) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ConfigError as error:
         raise DatasetError("is not a synthforge configuration", where=str(path), fix=_OTHER) from error
-    if before == yaml.safe_load(text):
+    if before == strict_yaml.parse(text, str(path)):
         return
     ours = isinstance(before, dict) and before.keys() == config.keys()
     empty = not any((out / "shards").glob("*.h5"))

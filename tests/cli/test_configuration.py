@@ -141,6 +141,19 @@ def test_a_file_without_a_base_says_what_it_leaves(tmp_path):
     assert call("config", "show", "paper").stderr == ""
 
 
+def test_the_file_in_the_documents_works_as_they_say(tmp_path):
+    document = (Path(__file__).resolve().parents[2] / "docs/distributions.md").read_text()
+    path = tmp_path / "mine.yaml"
+    path.write_text(document.split("```yaml\n")[1].split("```")[0])
+    mine = load_config(GenerateConfig, path, ["pose.roll_deg=0", "age={uniform: [60, 80]}"])
+    default = load_config(GenerateConfig, config_path("generate", "default"))
+    changed = {k for k, v in mine.scene.attributes.items() if v != default.scene.attributes[k]}
+    assert changed == {"eyeglasses", "age"} and list(mine.scene.attributes) == list(default.scene.attributes)
+    assert mine.scene.attributes["age"].range == (60, 80) and mine.scene.camera.azimuth_deg.range == (-30, 30)
+    assert mine.scene.camera.view_height == default.scene.camera.view_height
+    assert mine.scene.pose.roll_deg.range == (0, 0) and mine.scene.pose.yaw_deg == default.scene.pose.yaw_deg
+
+
 def test_a_preview_is_nine_faces_and_no_data_set(tmp_path):
     out = tmp_path / "faces"
     done = call("generate", "--preview", "--resolution", 32, "--out", out)
