@@ -80,7 +80,7 @@ class Appearance:
     saturation: float = _number(-1.0, 1.0, 0.0, "black and white to twice the colour")
 
     @classmethod
-    def of(cls, attributes: Mapping[str, float | str]) -> "Appearance":
+    def of(cls, attributes: Mapping[str, Any]) -> "Appearance":
         """From a sample's attributes; those that are none of these are left out."""
         return cls(**{name: value for name, value in attributes.items() if name in ATTRIBUTES})
 

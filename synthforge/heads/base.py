@@ -52,6 +52,24 @@ class HeadModel(nn.Module):
         AssetError: from the loaders; arrays are trusted here.
     """
 
+    vertices: Tensor
+    shape_deltas: Tensor
+    expression_deltas: Tensor
+    joints: Tensor
+    joint_shape_deltas: Tensor
+    weights: Tensor
+    joint_expression_deltas: Tensor | None
+    pose_deltas: Tensor | None
+    corrective_deltas: Tensor | None
+    landmarks_face: np.ndarray
+    landmarks_barycentric: np.ndarray
+    contour_face: np.ndarray
+    contour_barycentric: np.ndarray
+    part_names: tuple[str, ...]
+    shape_names: tuple[str, ...]
+    expression_names: tuple[str, ...]
+    joint_names: tuple[str, ...]
+
     def __init__(self, name: str, arrays: dict[str, np.ndarray]):
         super().__init__()
         self.name = name
@@ -201,9 +219,11 @@ class HeadModel(nn.Module):
         Kept per device and type instead of as buffers: they are other arrays of this head, said again.
         """
         if (device, dtype) not in self._points_on:
-            has_jaw = self.jaw_face is not None
             tables = [(self.landmarks_face, self.landmarks_barycentric)]
-            tables += [(self.jaw_face, self.jaw_barycentric)] if has_jaw else [tables[0]]
+            if self.jaw_face is not None and self.jaw_barycentric is not None:
+                tables.append((self.jaw_face, self.jaw_barycentric))
+            else:
+                tables += tables
             out = []
             with torch.inference_mode(False):  # also fit for later gradients
                 for face, weights in tables:

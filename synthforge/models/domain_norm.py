@@ -26,6 +26,10 @@ class Domain:
 class BatchInstanceNorm2d(nn.BatchNorm2d):
     """Mean and variance are w of the batch's and 1 - w of the image's own, w in [0, 1] learned."""
 
+    num_batches_tracked: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, channels: int):
         super().__init__(channels)
         self.mix = nn.Parameter(torch.tensor(MIX_START))

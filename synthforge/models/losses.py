@@ -46,7 +46,7 @@ def stacks_loss(
     sigma: float = 1.0,
 ) -> Float[Tensor, ""]:
     """Mean of `heatmap_loss` over all hourglasses of a stack (Newell et al. 2016)."""
-    return sum(heatmap_loss(maps, points, weight, sigma) for maps in stacks) / len(stacks)
+    return torch.stack([heatmap_loss(maps, points, weight, sigma) for maps in stacks]).mean()
 
 
 def heatmap_loss(
@@ -200,7 +200,7 @@ def consistency_loss(
     """
     with torch.no_grad():
         target = warp(features.float(), affine)
-        mask = warp_valid(affine, tuple(features.shape[-2:])).float()
+        mask = warp_valid(affine, (features.shape[2], features.shape[3])).float()
         spread = features.float().std(dim=(1, 2, 3), keepdim=True).clamp(min=1e-3)
     error = (features_of_warped.float() - target).abs().mean(1, keepdim=True) / spread
     return weighted_mean(error, mask)

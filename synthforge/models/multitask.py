@@ -104,8 +104,8 @@ class MultiTaskNet(nn.Module):
         """Predictions from the encoder's features."""
         result = Prediction(features)
         if "points" in tasks:
-            result.log_heatmaps = self.keypoints(features)
-            result.points = soft_argmax(result.log_heatmaps[-1])
+            result.log_heatmaps = stacks = self.keypoints(features)
+            result.points = soft_argmax(stacks[-1])
         if "segmentation" in tasks:
             result.segmentation = self.segmentation(features)
         if "depth" in tasks:

@@ -9,9 +9,9 @@ among it). Weights may be stored in 16 bits; they are read as 32.
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
 
 from synthforge import __version__
 from synthforge.config import from_dict, to_dict
@@ -25,7 +25,7 @@ from synthforge.models.multitask import ModelConfig, MultiTaskNet
 class StoredModel:
     """A network in evaluation mode, and the card it was stored with."""
 
-    net: nn.Module
+    net: Any  # MultiTaskNet or LabelTuned, or what answers like them
     card: dict
 
     @property
@@ -131,7 +131,7 @@ def load_model(folder: Path, device: str = "cpu") -> StoredModel:
         raise _absent(folder) from error
     except (OSError, ValueError, SafetensorError) as error:
         raise AssetError(f"cannot be read ({error})", where=str(folder)) from error
-    net: nn.Module = MultiTaskNet(from_dict(ModelConfig, card["model"], str(path)))
+    net: MultiTaskNet | LabelTuned = MultiTaskNet(from_dict(ModelConfig, card["model"], str(path)))
     if card["kind"] == "label":
         net = LabelTuned(net, from_dict(LabelConfig, card["label"], str(path)))
     try:
@@ -139,4 +139,5 @@ def load_model(folder: Path, device: str = "cpu") -> StoredModel:
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise AssetError(f"weights do not fit the card ({reason})", where=str(folder)) from error
-    return StoredModel(net.to(torch.device(device)).to(memory_format=torch.channels_last).eval(), card)
+    net.to(torch.device(device)).to(memory_format=torch.channels_last).eval()
+    return StoredModel(net, card)

@@ -59,7 +59,7 @@ class UNet(nn.Module):
         self.exit = nn.Conv2d(below, out_channels * upsample**2, 1)
         self.upsample = upsample
         with torch.no_grad():  # all sub-pixels of a cell start alike (ICNR, Aitken et al. 2017)
-            for tensor in (self.exit.weight, self.exit.bias):
+            for tensor in self.exit.parameters():
                 tensor.copy_(tensor[:: upsample**2].repeat_interleave(upsample**2, dim=0))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b o y x"]:

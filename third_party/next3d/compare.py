@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ class Check(NamedTuple):
 
 
 def compare(
-    name: str, short: str, expected: np.ndarray, values: Mapping[str, Tensor], stats: np.ndarray | None
+    name: str, short: str, expected: np.ndarray, values: Mapping[str, Any], stats: np.ndarray | None
 ) -> Check:
     """One array against the value that its name without suffix stands for."""
     if short == "rng_log":
@@ -79,7 +79,7 @@ def _same_log(expected: list, log: list) -> bool:
     )
 
 
-def _derived(short: str, shape: tuple[int, ...], values: Mapping[str, Tensor]) -> tuple[str, Tensor] | None:
+def _derived(short: str, shape: tuple[int, ...], values: Mapping[str, Any]) -> tuple[str, Tensor] | None:
     """The whole value that a name stands for, and the part of it that a suffix or the shape asks for."""
     base = re.sub(r"_(sub[0-9]*|stats|crop|u8)$", "", short)
     if short in values:

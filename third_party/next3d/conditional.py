@@ -60,15 +60,17 @@ class ConditionalSynthesis(nn.Module):
             self.add_module(f"b{resolution}", block(config, resolution, features))
 
     def forward(self, image: Tensor, ws: Tensor, noise: Noise = "const") -> Tensor:
-        dtype = self.fusion[0].kernel.dtype
+        dtype = self.fusion[0].get_buffer("kernel").dtype
         x, features = None, []
         for encode in self.encoder:
             image, x = encode(image.to(dtype, memory_format=torch.channels_last), x)
             features.append(x)
-        x, image = features.pop(), None
         fusions = iter(self.fusion)
-        for resolution in self.resolutions:
+        first, *others = self.resolutions
+        x = next(fusions)(features.pop())
+        x, image = self.get_submodule(f"b{first}")(x, None, ws[:, rows(first)], noise)
+        for resolution in others:
             if fuse := next(fusions, None):
-                x = fuse(torch.cat([x, features.pop()], 1) if image is not None else x)
+                x = fuse(torch.cat([x, features.pop()], 1))
             x, image = self.get_submodule(f"b{resolution}")(x, image, ws[:, rows(resolution)], noise)
         return image

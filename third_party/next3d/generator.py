@@ -92,6 +92,8 @@ class Output:
 class Generator(nn.Module):
     """The networks that generating uses, prepared for one device and precision: see `load` and `random`."""
 
+    precision: str
+
     def __init__(self, config: Next3DConfig, topology: Topology) -> None:
         super().__init__()
         self.config, self.topology = config, topology
@@ -261,18 +263,18 @@ class Generator(nn.Module):
             raise ValueError(f"{b} cameras for {n} planes: not the same number for each")
         resolution = neural_resolution or self.config.neural_resolution
 
-        def march(edge: int, features: bool) -> list[Tensor | None]:
-            origins, directions = volume.rays(*unpack(c), edge)
+        def march(edge: int, features: bool) -> list[Tensor]:
+            """Features (if asked for), depth, sum of weights."""
             coarse, fine = self._uniforms(uniforms, b, edge * edge)
             # rays of all cameras of one sample are rays of that sample
-            rays = [x.reshape(n, -1, *x.shape[2:]) for x in (origins, directions)]
+            origins, directions = (x.reshape(n, -1, *x.shape[2:]) for x in volume.rays(*unpack(c), edge))
             coarse = coarse.reshape(n, -1, *coarse.shape[2:])
             config = self.config.rendering
-            results = volume.render(planes, self.decoder, *rays, config, coarse, fine, features)
-            return [x if x is None else x.reshape(b, edge, edge, -1).permute(0, 3, 1, 2) for x in results]
+            results = volume.render(planes, self.decoder, origins, directions, config, coarse, fine, features)
+            return [x.reshape(b, edge, edge, -1).permute(0, 3, 1, 2) for x in results if x is not None]
 
         if depth_factor > 1:
-            _, depth, depth_weight_sum = march(depth_factor * resolution, False)
+            depth, depth_weight_sum = march(depth_factor * resolution, False)
             features, _, weight_sum = march(resolution, True)
         else:
             features, depth, weight_sum = march(resolution, True)

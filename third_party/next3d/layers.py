@@ -15,6 +15,7 @@ skip generator), and (2018), "Progressive Growing of GANs" (equalised learning r
 """
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +26,7 @@ GAIN = math.sqrt(2.0)  # its gain, which keeps the variance of its input
 EPSILON = 1e-8  # under the square roots of demodulation and of the second-moment normalisation
 BINOMIAL = (1.0, 3.0, 3.0, 1.0)  # the resampling filter of every up- and downsampling
 
-Noise = str | torch.Generator
+Noise = Literal["none", "const"] | torch.Generator
 """'none', 'const' (the stored pattern) or a generator that fresh noise is drawn from."""
 
 
@@ -57,6 +58,12 @@ def blur(x: Tensor, kernel: Tensor, padding: int, stride: int = 1, bias: Tensor 
 
 class Layer(nn.Module):
     """Stored tensors that `prepare` turns into those computed with."""
+
+    weight: Tensor  # stored
+    bias: Tensor
+    kernel: Tensor  # computed with
+    offset: Tensor
+    filter: Tensor
 
     def store(self, **shapes: tuple[int, ...]) -> None:
         """Declares the stored tensors."""
@@ -114,7 +121,7 @@ class Conv(Layer):
 
     def prepare(self, dtype: torch.dtype) -> None:
         gain = GAIN if self.activate else 1.0
-        tensors = {"kernel": self.weight * (gain / math.sqrt(self.weight[0].numel()))}
+        tensors: dict[str, Tensor] = {"kernel": self.weight * (gain / math.sqrt(self.weight[0].numel()))}
         if self.with_bias:
             tensors["offset"] = self.bias * gain
         if self.halve:
@@ -136,6 +143,12 @@ class StyledConv(Layer):
     `double` makes r = 2h, by a transposed convolution and a blur; else r = h.
     """
 
+    noise_strength: Tensor  # stored
+    noise_const: Tensor
+    energy: Tensor  # computed with
+    strength: Tensor
+    pattern: Tensor
+
     def __init__(
         self,
         inputs: int,
@@ -154,7 +167,7 @@ class StyledConv(Layer):
             noise_const=(resolution, resolution),
         )
         self.affine = Linear(w_dim, inputs)
-        self.double, self.clamp, self.resolution = double, clamp, resolution
+        self.doubles, self.clamp, self.resolution = double, clamp, resolution
 
     def prepare(self, dtype: torch.dtype) -> None:
         weight = self.weight
@@ -167,7 +180,7 @@ class StyledConv(Layer):
         self.compute(torch.float32, energy=energy, strength=self.noise_strength * GAIN)
         tensors = {"kernel": weight, "offset": self.bias * GAIN, "pattern": pattern}
         if (
-            self.double
+            self.doubles
         ):  # the transposed convolution takes n i k k; the factor 4 makes up for the zeros between
             tensors |= {"kernel": weight.transpose(0, 1), "filter": filter_2d() * 4}
         self.compute(dtype, "weight", "bias", "noise_const", "noise_strength", **tensors)
@@ -192,7 +205,7 @@ class StyledConv(Layer):
     def _convolve_all(self, x: Tensor, style: Tensor, scale: Tensor) -> Tensor:
         """Any batch: styles on the input, one kernel for all, demodulation on the output."""
         x = x * style[:, :, None, None]
-        if self.double:
+        if self.doubles:
             x = blur(F.conv_transpose2d(x, self.kernel, stride=2), self.filter, padding=1)
         else:
             x = F.conv2d(x, self.kernel, padding=1)
@@ -201,7 +214,7 @@ class StyledConv(Layer):
     def _convolve_one(self, x: Tensor, style: Tensor, scale: Tensor) -> Tensor:
         """One sample: both scales on the kernel, the bias within the last filter."""
         style, scale = style[0, :, None, None], scale[0, :, None, None]
-        if self.double:
+        if self.doubles:
             kernel = (self.kernel * style[:, None] * scale).to(x.dtype)
             return blur(F.conv_transpose2d(x, kernel, stride=2), self.filter, 1, bias=self.offset)
         kernel = (self.kernel * style * scale[:, None]).to(x.dtype)

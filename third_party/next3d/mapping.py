@@ -12,6 +12,8 @@ LR_MULTIPLIER = 0.01  # of the fully connected layers; Karras et al. (2019), app
 class Mapping(nn.Module):
     """z (n 512), conditioning label (n 25) -> w (n 28 512): rows 0-13 general, rows 14-27 for the texture."""
 
+    w_avg: Tensor
+
     def __init__(self, config: Next3DConfig) -> None:
         super().__init__()
         self.config = config

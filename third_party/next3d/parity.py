@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,13 +71,10 @@ def build(
     The configuration is the released one, unless the file holds another (`config`, JSON).
     """
     config = Next3DConfig.from_dict(json.loads(str(arrays.get("config", "{}"))))
-    topology = Topology(
-        arrays["v"].shape[1] - N_LANDMARKS,
-        arrays["mesh_faces"],
-        arrays["mesh_uv"],
-        arrays["mesh_uv_faces"],
-        arrays["uv_mask"] / np.float32(255),
-    )
+    names = ("mesh_faces", "mesh_uv", "mesh_uv_faces")
+    faces, uv, uv_faces = (torch.as_tensor(arrays[name]) for name in names)
+    mask = torch.as_tensor(arrays["uv_mask"] / np.float32(255))
+    topology = Topology(arrays["v"].shape[1] - N_LANDMARKS, faces, uv, uv_faces, mask)
     state = random_state_dict(config, topology, str(arrays["weights_prefix"]))
     return Generator.from_state(config, topology, state, device, precision), digest(state)
 
@@ -140,7 +138,7 @@ def _styles(generator: Generator, inputs: Mapping[str, Tensor], arrays: Mapping[
 
 def _official(
     generator: Generator, inputs: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray], draw: Counter
-) -> dict[str, Tensor]:
+) -> dict[str, Any]:
     ws = _styles(generator, inputs, arrays)
     identity = generator.identity(ws)
     parts = generator.plane_parts(identity, inputs["v"])
@@ -170,7 +168,7 @@ def _official(
 
 def _front(
     generator: Generator, inputs: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray], draw: Counter
-) -> dict[str, Tensor]:
+) -> dict[str, Any]:
     n = int(arrays["nrr"])
     factor = arrays["sf/image_depth"].shape[-1] // n if "sf/image_depth" in arrays else 2
     ws = _styles(generator, inputs, arrays)
@@ -185,7 +183,7 @@ def _front(
 
 def _nonoise(
     generator: Generator, inputs: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray], draw: Counter
-) -> dict[str, Tensor]:
+) -> dict[str, Any]:
     raw = arrays.get("nonoise_image_raw")
     count = max(
         (len(a) for name, a in arrays.items() if name.startswith("nonoise_") and a.ndim == 4), default=1
@@ -198,7 +196,7 @@ def _nonoise(
     return _output_values(output, draw) | {"blended_planes": planes}
 
 
-def _plane_values(generator: Generator, parts: PlaneParts, vertices: Tensor) -> dict[str, Tensor]:
+def _plane_values(generator: Generator, parts: PlaneParts, vertices: Tensor) -> dict[str, Any]:
     values = {
         "mouth_crop": parts.crop,
         "mouth_plane": parts.mouth,
@@ -224,7 +222,7 @@ def _plane_values(generator: Generator, parts: PlaneParts, vertices: Tensor) -> 
     return values
 
 
-def _output_values(output: Output, draw: Counter) -> dict[str, Tensor]:
+def _output_values(output: Output, draw: Counter) -> dict[str, Any]:
     return {
         "image": output.image,
         "image_raw": output.image_raw,
@@ -238,7 +236,7 @@ def _output_values(output: Output, draw: Counter) -> dict[str, Tensor]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the comparison; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m next3d.parity", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m next3d.parity", description="Numeric comparison.")
     parser.add_argument("fixture", type=Path, help="reference file (.npz)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument(

@@ -266,7 +266,7 @@ def _dot(a: Tensor, b: Tensor, axis: int) -> Tensor:
 
 def _centres(column: Tensor, row: Tensor, resolution: int) -> tuple[Tensor, Tensor]:
     """Pixel centres, PyTorch3D axes (+x left, +y up)."""
-    return tuple(1 - (2 * index + 1) / resolution for index in (column, row))
+    return 1 - (2 * column + 1) / resolution, 1 - (2 * row + 1) / resolution
 
 
 def _bounds(corners: Tensor, resolution: int) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,9 @@ class SynthesisBlock(Layer):
     The first block (`inputs` = 0) starts from a learned constant instead.
     """
 
+    const: Tensor  # stored
+    start: Tensor  # computed with
+
     def __init__(
         self,
         inputs: int,
@@ -43,12 +46,12 @@ class SynthesisBlock(Layer):
     ) -> tuple[Tensor, Tensor]:
         """x (n i h w), image (n c h w) or None, ws (n 3 512; 2 for the first block) -> both at twice h, w."""
         if self.from_constant:
-            x = self.start.expand(len(ws), -1, -1, -1)
+            features = self.start.expand(len(ws), -1, -1, -1)
         else:
-            x = self.conv0(x, ws[:, 0], noise)
-        x = self.conv1(x, ws[:, -2], noise)
-        rgb = self.torgb(x, ws[:, -1])
-        return x, rgb if image is None else upsample(image).add_(rgb)
+            features = self.conv0(x, ws[:, 0], noise)
+        features = self.conv1(features, ws[:, -2], noise)
+        rgb = self.torgb(features, ws[:, -1])
+        return features, rgb if image is None else upsample(image).add_(rgb)
 
 
 def rows(resolution: int) -> slice:
@@ -78,7 +81,8 @@ class Synthesis(nn.Module):
             self.add_module(f"b{resolution}", block(config, resolution, image_channels))
 
     def forward(self, ws: Tensor, noise: Noise = "const") -> Tensor:
-        x = image = None
-        for resolution in self.resolutions:
+        first, *others = self.resolutions
+        x, image = self.get_submodule(f"b{first}")(None, None, ws[:, rows(first)], noise)
+        for resolution in others:
             x, image = self.get_submodule(f"b{resolution}")(x, image, ws[:, rows(resolution)], noise)
         return image

@@ -80,7 +80,7 @@ class Topology:
         if set(tensors) != (names := {field.name for field in fields(cls)}):
             raise ValueError(f"{path}: holds {sorted(tensors)}, not {sorted(names)}")
         try:
-            return cls(**tensors)
+            return cls(int(tensors.pop("n_vertices")), **tensors)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 

@@ -31,15 +31,16 @@ class Decoder(nn.Module):
         super().__init__()
         self.lr_multiplier = lr_multiplier
         self.net = nn.Sequential(nn.Linear(features, hidden), nn.Softplus(), nn.Linear(hidden, 1 + outputs))
-        for linear in (self.net[0], self.net[2]):  # equalised learning rate: the scale is applied when used
-            nn.init.normal_(linear.weight, std=1 / lr_multiplier)
-            nn.init.zeros_(linear.bias)
+        for linear in self.net:  # equalised learning rate: the scale is applied when used
+            if isinstance(linear, nn.Linear):
+                nn.init.normal_(linear.weight, std=1 / lr_multiplier)
+                nn.init.zeros_(linear.bias)
 
     def layer(self, index: int, dtype: torch.dtype, scale: float = 1.0) -> tuple[Tensor, Tensor]:
         """Weight and bias to compute with, of `net[index]`; `scale` multiplies its input."""
-        linear = self.net[index]
-        gain = self.lr_multiplier * scale / math.sqrt(linear.in_features)
-        return (linear.weight * gain).to(dtype), (linear.bias * self.lr_multiplier).to(dtype)
+        weight, bias = (self.net[index].get_parameter(name) for name in ("weight", "bias"))
+        gain = self.lr_multiplier * scale / math.sqrt(weight.shape[1])
+        return (weight * gain).to(dtype), (bias * self.lr_multiplier).to(dtype)
 
 
 class _Field:
@@ -120,8 +121,9 @@ def render(
     per_chunk = max(_points_at_a_time(planes.device) // (k + fine_uniforms.shape[-1]), 1)
     inputs = (*(x.flatten(0, 1) for x in (origins, directions, coarse)), fine_uniforms, _entries(planes, m))
     parts = [_render_rays(field, *chunk) for chunk in zip(*(x.split(per_chunk) for x in inputs), strict=True)]
-    colour, depth, total = (torch.cat(x) if x[0] is not None else None for x in zip(*parts, strict=True))
-    depth, total = depth.view(n, m, 1).nan_to_num(end + cell).clamp(start, end + cell), total.view(n, m, 1)
+    depth = torch.cat([depth for _, depth, _ in parts]).view(n, m, 1)
+    depth, total = depth.nan_to_num(end + cell).clamp(start, end + cell), torch.cat([t for *_, t in parts])
+    total, colour = total.view(n, m, 1), _joined([colour for colour, *_ in parts])
     if colour is not None:
         colour = colour.view(n, m, -1)
         colour = (colour + (1 - total) if config.white_back else colour) * 2 - 1
@@ -137,8 +139,14 @@ def query(
     size = _points_at_a_time(planes.device)
     places, entries = points.float().flatten(0, 1).t().split(size, 1), _entries(planes, m).split(size)
     parts = [field(*chunk) for chunk in zip(places, entries, strict=True)]
-    density, colour = (torch.cat(x) if x[0] is not None else None for x in zip(*parts, strict=True))
+    density, colour = torch.cat([d for d, _ in parts]), _joined([colour for _, colour in parts])
     return density.view(n, m, 1), None if colour is None else _stretched(colour).view(n, m, -1)
+
+
+def _joined(chunks: list[Tensor | None]) -> Tensor | None:
+    """Colours of all chunks; None where none were asked for."""
+    known = [chunk for chunk in chunks if chunk is not None]
+    return torch.cat(known) if known else None
 
 
 def _points_at_a_time(device: torch.device) -> int:
@@ -167,7 +175,7 @@ def _render_rays(
     weight = _march(depth, torch.cat([coarse_density, fine_density], 1).gather(1, order))
     total = weight.sum(1)
     distance = (weight * (depth[:, :-1] + depth[:, 1:]) * 0.5).sum(1) / total
-    if coarse_colour is None:
+    if coarse_colour is None or fine_colour is None:
         return None, distance, total
     # an interval's colour is the mean of its two ends: each sample gets half the weight of both its intervals
     half = F.pad(weight, (1, 1)) * 0.5
