@@ -7,6 +7,8 @@ from textwrap import shorten
 
 import click
 
+from synthforge.cli.help import set_option
+
 # Kind -> the folder below configs/, and the class that its files are read as.
 KINDS = {
     "generate": ("generate", "synthforge.generate_config:GenerateConfig"),
@@ -46,7 +48,7 @@ def list_configs() -> None:
 @click.argument("name")
 @click.option("--kind", type=click.Choice(list(KINDS)),
               help="What NAME is.  [the first that has it; for a file, generate]")  # fmt: skip
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one key.")
+@set_option
 def show(name: str, kind: str | None, overrides: tuple[str, ...]) -> None:
     """Print the configuration NAME (or a YAML file) with every key, as YAML that can be used again."""
     from synthforge.cli.settings import resolve

@@ -20,11 +20,15 @@ def dataset() -> None:
     type=click.Path(path_type=Path),
     help="Folder of annotated images; may be repeated.",
 )
-@click.option("--split", type=click.Choice(["train", "val", "test", "all"]), default="all", show_default=True,
+@click.option("--split", type=click.Choice(["train", "val", "test", "all"]), default="all",
               help="Part of the photographs to check.")  # fmt: skip
-@click.option("--samples", default=500, show_default=True, help="Photographs read per split; 0: all.")
+@click.option(
+    "--samples", default=500, help="Number of photographs that are read of each split; 0 reads all."
+)
 @click.option("--model", type=click.Path(path_type=Path), help="Also check that this model fits the data.")
-@click.option("--leak-check", is_flag=True, help="Photographs in two splits or sets (E110) are an error.")
+@click.option(
+    "--leak-check", is_flag=True, help="Take photographs that are in two splits or sets (E110) for an error."
+)
 def check(
     layout: str, folders: tuple[Path, ...], split: str, samples: int, model: Path | None, leak_check: bool
 ) -> None:

@@ -17,32 +17,34 @@ import click
 @click.option(
     "--layout",
     default="shards",
-    show_default=True,
     help="shards, 300w, lapa, lapa-d, celebamask, celebamask-farl, celebamask-datagen16, helen, wflw, "
     "facesynthetics, or a custom layout's YAML.",
 )
-@click.option("--model", type=click.Path(path_type=Path), default="shipped", show_default=True,
-              help="Folder of a training run.")  # fmt: skip
-@click.option("--split", type=click.Choice(["train", "val", "test", "all"]), default="all", show_default=True,
+@click.option("--model", type=click.Path(path_type=Path), default="shipped",
+              help="Folder of a training run, or the model in the package.")  # fmt: skip
+@click.option("--split", type=click.Choice(["train", "val", "test", "all"]), default="all",
               help="Part of the images to score on.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="Default: MODEL/eval/LAYOUT[-synthforge].")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of the results; by default MODEL/eval/LAYOUT."
+)
 @click.option(
     "--protocol",
     type=click.Choice(["standard", "synthforge"]),
     default="standard",
-    show_default=True,
     help="synthforge: 256x256 crops cut by the annotation, as that paper's released code scores.",
 )
-@click.option("--normaliser", default="inter-ocular", show_default=True,
+@click.option("--normaliser", default="inter-ocular",
               help="inter-ocular, inter-pupil, box or diagonal.")  # fmt: skip
 @click.option(
-    "--threshold", "thresholds", multiple=True, type=float, default=(8.0, 10.0), show_default=True,
-    help="Of AUC and failure rate, % of the normaliser; may be repeated.",
+    "--threshold", "thresholds", multiple=True, type=float, default=(8.0, 10.0),
+    help="Threshold of AUC and failure rate, in % of the normaliser; may be repeated.",
 )  # fmt: skip
-@click.option("--resamples", default=1000, show_default=True, help="Of the bootstrap; 0: no intervals.")
-@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
-@click.option("--flip/--no-flip", default=False, help="Average with the mirrored crop.")
-@click.option("--panels", default=12, show_default=True, help="Images in the picture of predictions.")
+@click.option("--resamples", default=1000, help="Resamples of the bootstrap; with 0 there are no intervals.")
+@click.option("--seed", default=0, help="Seed of the bootstrap.")
+@click.option(
+    "--flip/--no-flip", default=False, help="Average the answers for a crop and for its mirror image."
+)
+@click.option("--panels", default=12, help="Number of images in the picture of predictions.")
 def evaluate(
     folders: tuple[Path, ...],
     layout: str,

@@ -7,9 +7,13 @@ import click
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder.  [RUN/export; shipped: out/shipped]")
-@click.option("--onnx", is_flag=True, help="Write ONNX too, checked against the network.")
-@click.option("--license", "licence", default="not stated", show_default=True, help="Line of the model card.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to write; by default RUN/export, and out/shipped for shipped.",
+)
+@click.option("--onnx", is_flag=True, help="Write ONNX too, and check it against the network.")
+@click.option("--license", "licence", default="not stated", help="Licence that the model card states.")
 def export_model(run: Path, out: Path | None, onnx: bool, licence: str) -> None:
     """Store the model of RUN for use elsewhere: safetensors, JSON, a model card, and ONNX.
 

@@ -9,15 +9,22 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 @click.command()
 @click.option(
-    "--data", "folders", multiple=True, required=True, type=_FOLDER, help="Photographs; may be repeated."
+    "--data",
+    "folders",
+    multiple=True,
+    required=True,
+    type=_FOLDER,
+    help="Folder of annotated photographs; may be repeated.",
 )
-@click.option("--layout", default="300w", show_default=True, help="Layout of the photographs.")
+@click.option("--layout", default="300w", help="Layout of the photographs.")
 @click.option(
-    "--split", type=click.Choice(["train", "val", "test", "all"]), default="train", show_default=True,
-    help="Look at what you may train on, not at what you score on.",
+    "--split", type=click.Choice(["train", "val", "test", "all"]), default="train",
+    help="Part of the photographs. Look at what you may train on, not at what you score on.",
 )  # fmt: skip
 @click.option("--shards", type=_FOLDER, help="Generated data set to compare with.")
-@click.option("--model", type=click.Path(path_type=Path), help="Folder of a training run to ask.")
+@click.option(
+    "--model", type=click.Path(path_type=Path), help="Folder of a training run whose answers are compared."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Markdown file to write the table to.")
 def gaps(
     folders: tuple[Path, ...],
@@ -55,4 +62,4 @@ def gaps(
     if out:
         out.write_text(table, encoding="utf-8")
     click.echo(table)
-    click.echo("next: change the distribution (docs/distributions.md), generate, train, and look again")
+    click.echo("Now change the distribution (docs/distributions.md), generate, train, and look again.")

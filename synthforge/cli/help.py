@@ -58,6 +58,12 @@ def add_examples(command: click.Command, path: str) -> None:
         add_examples(inner, f"{path} {name}")
 
 
+set_option = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE",
+    help="Override a key of the configuration, by the end of its name; may be repeated.",
+)  # fmt: skip
+
+
 class Setting(click.Option):
     """An option that sets a key of a configuration, and shows that key's choices and default.
 

@@ -7,7 +7,7 @@ import click
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def licences(as_json: bool) -> None:
     """Show the licence of everything that images and models are made from.
 

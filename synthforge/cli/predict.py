@@ -10,26 +10,32 @@ import click
 @click.option(
     "--model",
     default="shipped",
-    show_default=True,
     type=click.Path(path_type=Path),
-    help="Run folder, or its model file.",
+    help="Folder of a training run, its model file, or the model in the package.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("out/predictions"),
-    show_default=True,
-    help="Folder.",
+    help="Folder of the results.",
 )
 @click.option(
     "--boxes",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Face boxes (CSV or JSON, docs/predict.md) in place of the detector.",
 )
-@click.option("--all-faces", is_flag=True, help="Every face the detector finds, not the largest alone.")
-@click.option("--overlay/--no-overlay", default=True, show_default=True, help="Draw pictures and videos.")
-@click.option("--npy", is_flag=True, help="Store depth as float32 NPY too.")
-@click.option("--batch", type=click.IntRange(1), default=8, show_default=True, help="Pictures at a time.")
+@click.option(
+    "--all-faces",
+    is_flag=True,
+    help="Answer for every face that the detector finds, not for the largest alone.",
+)
+@click.option(
+    "--overlay/--no-overlay", default=True, help="Whether to draw the answers into pictures and videos."
+)
+@click.option("--npy", is_flag=True, help="Store depth as float32 in NPY files too.")
+@click.option(
+    "--batch", type=click.IntRange(1), default=8, help="Number of pictures that are worked on at a time."
+)
 def predict(
     paths: tuple[Path, ...],
     model: Path,

@@ -4,18 +4,40 @@ from pathlib import Path
 
 import click
 
+from synthforge.cli.help import set_option
+
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
 @click.argument("config")
 @click.option(
-    "--train", "train", multiple=True, type=_FOLDER, help="Photographs to adapt on; may be repeated."
+    "--train",
+    "train",
+    multiple=True,
+    type=_FOLDER,
+    help="Folder of photographs to adapt on; may be repeated.",
 )
-@click.option("--test", "test", multiple=True, required=True, type=_FOLDER, help="Photographs to score on.")
-@click.option("--shards", multiple=True, metavar="NAME=DIR", help="Synthetic data a backbone trains on.")
 @click.option(
-    "--run", "runs", multiple=True, metavar="NAME=DIR", help="Finished stage I run to stand for NAME."
+    "--test",
+    "test",
+    multiple=True,
+    required=True,
+    type=_FOLDER,
+    help="Folder of photographs to score on; may be repeated.",
+)
+@click.option(
+    "--shards",
+    multiple=True,
+    metavar="NAME=DIR",
+    help="Generated data set that backbones train on, by the name the study has for it.",
+)
+@click.option(
+    "--run",
+    "runs",
+    multiple=True,
+    metavar="NAME=DIR",
+    help="Finished training run that stands for the backbone NAME.",
 )
 @click.option(
     "--labels-from",
@@ -23,8 +45,10 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     metavar="MODULE:FUNCTION",
     help="Your landmark detector, for backbones with `labels: detector`: RGB image -> 68 x, y.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of this study.  [runs/study-CONFIG]")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one config key.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of this study; by default runs/study-CONFIG."
+)
+@set_option
 def study(
     config: str,
     train: tuple[Path, ...],

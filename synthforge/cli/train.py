@@ -4,22 +4,29 @@ from pathlib import Path
 
 import click
 
+from synthforge.cli.help import set_option
+
 _METHODS = click.Choice(["lf", "adapter", "finetune", "scratch", "mix", "lastlayer"])
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
 @click.option(
-    "--data", "folders", multiple=True, required=True, type=_FOLDER, help="Data set; may be repeated."
+    "--data",
+    "folders",
+    multiple=True,
+    required=True,
+    type=_FOLDER,
+    help="Generated data set; may be repeated.",
 )
 @click.option(
-    "--config", "--preset", "config", default="tiny", show_default=True,
-    help="tiny, small, paper, or a YAML file.",
+    "--config", "--preset", "config", default="tiny",
+    help="Name of a configuration (synthforge config list), or a YAML file.",
 )  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of this run.  [runs/CONFIG]")
-@click.option("--minutes", type=float, help="Train this long.")
-@click.option("--steps", type=int, help="Train this many batches.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one config key.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of this run; by default runs/CONFIG.")
+@click.option("--minutes", type=float, help="Train for this many minutes, in place of a number of steps.")
+@click.option("--steps", type=int, help="Train for this many batches.")
+@set_option
 @click.option("--resume", is_flag=True, help="Continue an interrupted run.")
 def train_multitask(
     folders: tuple[Path, ...],
@@ -54,35 +61,51 @@ def train_multitask(
     help="300w, lapa, lapa-d, celebamask[-farl], helen, wflw, facesynthetics, custom, or a layout's YAML.",
 )
 @click.option(
-    "--data", "folders", multiple=True, required=True, type=_FOLDER, help="Photographs; may be repeated."
+    "--data",
+    "folders",
+    multiple=True,
+    required=True,
+    type=_FOLDER,
+    help="Folder of annotated photographs; may be repeated.",
 )
-@click.option("--backbone", type=click.Path(path_type=Path), default="shipped", show_default=True,
+@click.option("--backbone", type=click.Path(path_type=Path), default="shipped",
               help="Folder of a stage I run; scratch and mix take the network's size from it.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of this run.  [runs/TARGET-METHOD]")
-@click.option("--method", type=_METHODS, default="lf", show_default=True, help="What is trained; see above.")
-@click.option("--features/--no-features", default=True, show_default=True, help="Features for label nets.")
 @click.option(
-    "--label-net", type=click.Choice(["unet", "resnet18-unet", "mlp"]), default="unet", show_default=True,
+    "--out", type=click.Path(path_type=Path), help="Folder of this run; by default runs/TARGET-METHOD."
+)
+@click.option("--method", type=_METHODS, default="lf", help="What is trained; see above.")
+@click.option(
+    "--features/--no-features",
+    default=True,
+    help="Whether label networks see the features of the backbone too.",
+)
+@click.option(
+    "--label-net", type=click.Choice(["unet", "resnet18-unet", "mlp"]), default="unet",
     help="Kind of label network.",
 )  # fmt: skip
 @click.option(
-    "--bn", type=click.Choice(["frozen", "adapt", "dsbn", "dson"]), default="frozen", show_default=True,
-    help="BatchNorm of the backbone: kept; with the statistics of the photographs; one for each domain.",
+    "--bn", type=click.Choice(["frozen", "adapt", "dsbn", "dson"]), default="frozen",
+    help="How BatchNorm of the backbone is treated: kept, with the statistics of the photographs, or one for "
+    "each domain.",
 )  # fmt: skip
-@click.option("--n-real", type=int, help="Use this many photographs of the subset.  [all]")
+@click.option("--n-real", type=int, help="Use this many photographs; by default all.")
 @click.option(
-    "--subset", default="random", show_default=True,
-    help="random, min-variance (no glasses, hats, ...; else the most usual faces), or a file of names.",
+    "--subset", default="random",
+    help="Which ones: random, min-variance (without glasses, hats and the like, most usual faces first), "
+    "or a file of names.",
 )  # fmt: skip
-@click.option("--subset-seed", type=int, help="Of the draw.")
+@click.option("--subset-seed", type=int, help="Seed of the random choice of photographs.")
 @click.option("--exclude", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="File of names of photographs to leave out.")  # fmt: skip
+              help="File with the names of photographs to leave out.")  # fmt: skip
 @click.option(
-    "--synthetic", multiple=True, type=_FOLDER, help="Data set that mix trains on too.  [the backbone's]"
+    "--synthetic",
+    multiple=True,
+    type=_FOLDER,
+    help="Generated data set for the method mix; by default the one of the backbone.",
 )
-@click.option("--config", default="label", show_default=True, help="A name or a YAML file.")
-@click.option("--steps", type=int, help="Train this many batches.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one config key.")
+@click.option("--config", default="label", help="Name of a configuration, or a YAML file.")
+@click.option("--steps", type=int, help="Train for this many batches.")
+@set_option
 @click.option("--resume", is_flag=True, help="Continue an interrupted run.")
 def label_finetune(
     target: str,
