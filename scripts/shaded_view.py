@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from synthforge.cameras.project import orbit_camera, project
+from synthforge.cameras.orbit import orbit_camera
+from synthforge.cameras.project import project
 from synthforge.conventions import CLASS_ID
 from synthforge.heads.base import HeadModel
 from synthforge.render import rasterize

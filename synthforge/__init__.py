@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from synthforge.api.generate import generate
     from synthforge.api.predictor import Predictor
     from synthforge.api.renderer import Renderer
-    from synthforge.cameras.project import camera_at, orbit_camera, project, unproject
+    from synthforge.cameras.orbit import camera_at, orbit_camera
+    from synthforge.cameras.project import project, unproject
     from synthforge.types import Camera, Frame, SceneParams
 
 __version__ = "0.1.0"
@@ -39,7 +40,8 @@ _HOMES = {
     "api.generate": ("generate",),
     "api.predictor": ("Predictor",),
     "api.renderer": ("Renderer",),
-    "cameras.project": ("camera_at", "orbit_camera", "project", "unproject"),
+    "cameras.orbit": ("camera_at", "orbit_camera"),
+    "cameras.project": ("project", "unproject"),
     "types": ("Camera", "Frame", "Renderer", "SceneParams"),
 }
 

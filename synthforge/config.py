@@ -8,7 +8,8 @@ is the folder below `configs/` that holds its named configurations.
 import dataclasses
 import types
 import typing
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -260,23 +261,39 @@ def _may_be_new(cls: type, data: Any, key: str) -> bool:
 
 def from_dict(cls: type[T], data: dict, where: str) -> T:
     """Dataclass from plain data; a class with `from_plain(data, where)` reads itself."""
-    hints = _fields(cls)
-    known = {f.name: f for f in dataclasses.fields(cls)}
-    if unknown := [str(key) for key in data if key not in known]:
-        fix = f"known keys: {', '.join(known)}{nearest(unknown[0], known)}"
-        raise ConfigError(f"unknown key {unknown[0]!r}", where=where, fix=fix)
-    values = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in data.items()}
+    if hasattr(cls, "from_plain"):
+        return cls.from_plain(data, where)
+    values = read_keys(_fields(cls), data, where)
     missing = [
-        name
-        for name, f in known.items()
-        if name not in values
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.name not in values
         and f.default is dataclasses.MISSING
         and f.default_factory is dataclasses.MISSING
     ]
     if missing:
         raise ConfigError(f"key {missing[0]!r} is missing", where=where)
-    try:
+    with located(where):
         return cls(**values)
+
+
+def read_keys(hints: Mapping[str, Any], data: dict, where: str) -> dict[str, Any]:
+    """Values of plain data as the types of their keys.
+
+    Raises:
+        ConfigError: a key is unknown, or a value is of another type.
+    """
+    if unknown := [str(key) for key in data if key not in hints]:
+        fix = f"known keys: {', '.join(hints)}{nearest(unknown[0], hints)}"
+        raise ConfigError(f"unknown key {unknown[0]!r}", where=where, fix=fix)
+    return {key: _convert(hints[key], value, f"{where}: {key}") for key, value in data.items()}
+
+
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Errors inside say that they were found in `where`."""
+    try:
+        yield
     except ConfigError as error:
         raise ConfigError(error.what, where=f"{where}: {error.where}".rstrip(": "), fix=error.fix) from error
 

@@ -60,7 +60,7 @@ def of_dataset(generator: Mapping[str, Any], config: Mapping[str, Any]) -> list[
         assets = [_of_asset(asset) for asset in _added() if asset.key == generator[kind]]
         used += bundled + assets or [Licence(name, "not stated", "not known", "")]
     for key in ("backgrounds", "environments"):
-        if folder := config.get(key):
+        if folder := config.get(generator["backend"], {}).get(key):
             used.append(Licence(key, "that of these images", folder, "behind the heads, and their light"))
     return [asdict(licence) for licence in used]
 

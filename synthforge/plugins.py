@@ -1,9 +1,55 @@
-"""What other packages add to synthforge: backends, heads and layouts, found by their entry points."""
+"""Things found by name: what synthforge brings itself, and what other packages add by entry points."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from synthforge.errors import ConfigError
+from synthforge.errors import ConfigError, one_of
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All things of one `kind`: `builtin` (name -> "module:object") and the entry points of `group`.
+
+    Nothing is imported before `load`.
+    """
+
+    kind: str
+    group: str
+    builtin: Mapping[str, str]
+
+    def points(self) -> dict[str, EntryPoint]:
+        """Entry points by name, those of synthforge first.
+
+        Raises:
+            ConfigError: two things have one name.
+        """
+        added = found(self.group)
+        if taken := self.builtin.keys() & added.keys():
+            name = min(taken)
+            raise ConfigError(
+                f"{added[name].value} is called {name!r}, as one of synthforge's own",
+                where=f"entry points {self.group}", fix="rename it, or uninstall its package",
+            )  # fmt: skip
+        return {name: EntryPoint(name, value, self.group) for name, value in self.builtin.items()} | added
+
+    def check(self, name: str) -> None:
+        """
+        Raises:
+            ConfigError: nothing has that name; the message lists what there is.
+        """
+        if name not in (points := self.points()):
+            raise ConfigError(f"unknown {self.kind} {name!r}", where=self.kind, fix=one_of(name, points))
+
+    def load(self, name: str) -> Any:
+        """The object of that name.
+
+        Raises:
+            ConfigError: nothing has that name, or its package cannot be imported.
+        """
+        self.check(name)
+        return load(self.points()[name])
 
 
 def found(group: str) -> dict[str, EntryPoint]:

@@ -88,30 +88,21 @@ class VolumeView:
 
 
 @dataclass(frozen=True)
-class NeuralImage:
-    """What a neural generator made of one sample: the image, the head's vertices moved to where its
-    volume has them (world frame, m), their residual (m), and why the sample is to be rejected, if it is."""
-
-    rgb: UInt8[np.ndarray, "h w 3"]
-    vertices: Float[np.ndarray, "v 3"]
-    volume: VolumeView
-    alignment_rms: float
-    rejected: str | None = None
-
-
-@dataclass(frozen=True)
 class Render:
-    """The image, and what its labels are to be derived from.
+    """What a backend made of one sample: the image, and what its labels are to be derived from.
 
-    `mesh` is the head mesh first (same faces, same order) with whatever is worn appended
-    (hair, glasses, ...). `volume` and `alignment_rms` are those of a neural generator.
+    `vertices` are the head's (world frame, m) where the image shows them. `mesh` is the head's with these
+    (same faces, same order), with whatever is worn appended (hair, glasses, ...); None: the head alone.
+    `volume` and `alignment_rms` (m) are those of a neural generator. `rejected`: why the sample is to be
+    drawn again, if it is.
     """
 
     rgb: UInt8[np.ndarray, "h w 3"]
-    mesh: Mesh
-    n_head_faces: int
+    vertices: Float[np.ndarray, "v 3"]
+    mesh: Mesh | None = None
     volume: VolumeView | None = None
     alignment_rms: float = math.nan
+    rejected: str | None = None
 
 
 @dataclass(frozen=True, repr=False)

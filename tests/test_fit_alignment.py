@@ -36,7 +36,8 @@ def planted(anthro_head: HeadModel, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "home" / "next3d").mkdir(parents=True)
     (tmp_path / "home" / "flame.npz").touch()
     monkeypatch.setattr(backend, "_network", lambda *_: (network, SHA256))
-    monkeypatch.setattr("synthforge.pipeline.load_head", lambda name: anthro_head)
+    for module in ("pipeline.source", "generators.next3d.fit"):
+        monkeypatch.setattr(f"synthforge.{module}.load_head", lambda name: anthro_head)
     return network
 
 

@@ -27,6 +27,7 @@ HEADS = BASE | {"render", "heads"}
 GENERATING = HEADS | {"scene", "generators", "alignment", "annotate"}
 LEARNING = BASE | {"storage", "datasets", "models", "report"}
 MAY_IMPORT = {
+    "pipeline": GENERATING | {"storage", "pipeline"},
     "cameras": BASE,
     "licensed": BASE | {"licensed"},
     "heads": HEADS | {"licensed"},

@@ -53,11 +53,11 @@ def test_a_plug_in_has_the_licence_of_its_package(tmp_path, monkeypatch):
 
 
 def test_a_data_set_names_its_head_its_backend_and_the_users_images():
-    plain = of_dataset({"head": "anthro", "backend": "raster"}, {"backgrounds": None})
+    plain = of_dataset({"head": "anthro", "backend": "raster"}, {"raster": {"backgrounds": None}})
     assert names(plain) == ["head anthro", "backend raster"]
     asset_path("ict-facekit").parent.mkdir()
     asset_path("ict-facekit").touch()
-    other = of_dataset({"head": "ict", "backend": "pathtrace"}, {"backgrounds": "photos"})
+    other = of_dataset({"head": "ict", "backend": "pathtrace"}, {"pathtrace": {"backgrounds": "photos"}})
     assert names(other) == ["ict-facekit", "backend pathtrace", "backgrounds"]
     assert other[0]["licence"] == "MIT" and other[2]["source"] == "photos"
     unknown = of_dataset({"head": "sphere", "backend": "raster"}, {})[0]

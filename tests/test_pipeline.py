@@ -7,13 +7,15 @@ import cv2
 import numpy as np
 import pytest
 
-from synthforge import pipeline
 from synthforge.config import from_dict
 from synthforge.datasets.shards import ShardSource
 from synthforge.errors import ConfigError, DatasetError, SynthforgeError
-from synthforge.generate_config import GenerateConfig
-from synthforge.generators.raster.backend import RasterGenerator
-from synthforge.pipeline import SceneSource, rerender
+from synthforge.generators.base import Backend, Setup
+from synthforge.generators.raster.plugin import Raster
+from synthforge.pipeline import source as pipeline
+from synthforge.pipeline.config import GenerateConfig
+from synthforge.pipeline.rerender import rerender
+from synthforge.pipeline.source import SceneSource
 from synthforge.rng import sample_rng
 from synthforge.storage.reader import DatasetReader
 from synthforge.storage.run import run
@@ -25,20 +27,21 @@ CAMERA = {"view_height": 0.19, "look_at_jitter": {"normal": [0, 0.03]}}
 PLAIN = {"resolution": 64, "codec": "png", "shard_size": 4, "scene": {"camera": CAMERA}}
 
 
-class Flat:
+class Flat(Backend):
     """A backend that paints noise of the sample's own stream."""
 
-    assets: dict = {}
+    def draw(self, params, vertices):
+        return [Render(_noise(p), v) for p, v in zip(params, vertices, strict=True)]
 
-    def render(self, head, params, vertices):
-        rng = sample_rng(params.seed, params.index, "paint")
-        rgb = rng.integers(0, 256, (*params.camera.size, 3), np.uint8)
-        return Render(rgb, head.mesh(vertices), len(head.faces))
+
+def _noise(params) -> np.ndarray:
+    rng = sample_rng(params.seed, params.index, "paint")
+    return rng.integers(0, 256, (*params.camera.size, 3), np.uint8)
 
 
 def tiny_source(**changes: object) -> SceneSource:
     source = SceneSource(from_dict(GenerateConfig, PLAIN | changes, "test"))
-    source.__dict__.update(head=tiny_head(), backend=Flat())
+    source.__dict__.update(head=tiny_head(), backend=Flat(None, Setup(tiny_head())))
     return source
 
 
@@ -84,7 +87,7 @@ def test_rerendering_from_stored_parameters_is_exact(tmp_path: Path, monkeypatch
     run(source, source.config, tmp_path / "x", 6, workers=0)
     assert DatasetReader(tmp_path / "x").column("attempt").any()
     monkeypatch.setattr(pipeline, "load_head", lambda name: {"ict": tiny_head()}[name])
-    monkeypatch.setattr("synthforge.generators.raster.backend.RasterGenerator", lambda **_: Flat())
+    monkeypatch.setattr(Raster, "draw", Flat.draw)
     for i in range(6):
         frame, comparison = rerender(tmp_path / "x", i)
         assert comparison == "equals the stored sample in every byte"
@@ -119,7 +122,7 @@ def test_a_lens_is_stored_read_verified_and_kept_from_what_assumes_none(
     assert ShardSource(tmp_path / "bent")[0].intrinsics is None
     assert ShardSource(tmp_path / "straight")[0].intrinsics is not None
     monkeypatch.setattr(pipeline, "load_head", lambda name: tiny_head())
-    monkeypatch.setattr("synthforge.generators.raster.backend.RasterGenerator", lambda **_: Flat())
+    monkeypatch.setattr(Raster, "draw", Flat.draw)
     assert rerender(tmp_path / "bent", 1)[1] == "equals the stored sample in every byte"
     with pytest.raises(ConfigError, match="scene.camera.lens: the backend next3d has no lens"):
         tiny_source(backend="next3d", scene={"camera": CAMERA | {"lens": lens}})
@@ -135,8 +138,8 @@ def test_head_hash_tells_heads_apart_and_nothing_else() -> None:
 
 
 def test_another_photograph_of_the_same_name_and_length_does_not_resume(tmp_path: Path) -> None:
-    class Photographed(RasterGenerator):
-        render = Flat.render
+    class Photographed(Raster):
+        draw = Flat.draw
 
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -144,8 +147,8 @@ def test_another_photograph_of_the_same_name_and_length_does_not_resume(tmp_path
     def source(value: int) -> SceneSource:
         cv2.imwrite(str(photos / "a.bmp"), np.full((8, 8, 3), value, np.uint8))
         (photos / "a.bmp").rename(photos / "a.png")
-        made = tiny_source(backgrounds=str(photos))
-        made.__dict__.update(backend=Photographed(backgrounds=photos))
+        made = tiny_source(raster={"backgrounds": str(photos)})
+        made.__dict__.update(backend=Photographed(made.config.settings, Setup(tiny_head())))
         return made
 
     first = source(1)

@@ -142,7 +142,7 @@ def fit_affine(
             raise GeometryError(
                 f"{found:.0f} points of the meshes found a surface within {1e3 * reach:.0f} mm",
                 where="alignment.fit_affine",
-                fix="is it a generator of faces? To go without alignment: --set neural.alignment=analytic",
+                fix="is it a generator of faces? To go without alignment: --set next3d.alignment=analytic",
             )
         solution = torch.linalg.solve(normal, right)
         matrix = torch.eye(3).double() + solution[:9].view(3, 3) / LEVER

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from synthforge.cameras.project import EG3D_ORIGIN, VOLUME_UNIT
+from synthforge.cameras.orbit import EG3D_ORIGIN, VOLUME_UNIT
 from synthforge.errors import GeometryError
 from synthforge.types import Camera
 

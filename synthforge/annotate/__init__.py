@@ -1,6 +1,5 @@
 """Labels from geometry: nothing here looks at colours."""
 
-from synthforge.annotate.frame import SOFT_MASKS, annotate
-from synthforge.annotate.volume import HAIR_OR_OTHER
+from synthforge.annotate.frame import annotate
 
-__all__ = ["HAIR_OR_OTHER", "SOFT_MASKS", "annotate"]
+__all__ = ["annotate"]

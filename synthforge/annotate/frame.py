@@ -17,7 +17,7 @@ from synthforge.cameras.project import (
     to_pixels,
     world2cam,
 )
-from synthforge.conventions import CLASS_ID, N_LANDMARKS
+from synthforge.conventions import CLASS_ID, N_LANDMARKS, SOFT_MASKS
 from synthforge.errors import ConfigError
 from synthforge.heads.base import HeadModel, surface_points
 from synthforge.heads.dense import dense_landmarks
@@ -25,8 +25,6 @@ from synthforge.heads.ibug import visible_contour
 from synthforge.render.interpolate import sample_classes
 from synthforge.render.rasterize import draw_over, rasterize
 from synthforge.types import Camera, Fragments, Frame, Render, SceneParams
-
-SOFT_MASKS = ("hair", "facial_hair", "eyeglasses", "headwear")
 
 
 def annotate(
@@ -43,11 +41,11 @@ def annotate(
     pixel's centre, where depth and normals are taken.
 
     Args:
-        render: image and the mesh it shows: the head first, then whatever is worn.
+        render: image, and the head and whatever is worn as it shows them.
         params: what the image was made from; `params.camera` has the size of the image.
         head: the model of the head, for landmarks and eyes.
         vertices: the head's posed vertices as the model gives them, metres, world frame; those of
-            `render.mesh` may be moved from there (alignment), and the labels follow.
+            `render` may be moved from there (alignment), and the labels follow.
         supersample: samples per pixel along each axis, odd.
         dense: also the dense landmarks (their first 68 are the others).
     Raises:
@@ -55,14 +53,15 @@ def annotate(
     """
     if supersample < 1 or supersample % 2 == 0:
         raise ConfigError(f"{supersample} is not odd", where="supersample", fix="use 1, 3 or 5")
-    mesh, camera, n = render.mesh, params.camera, supersample
+    mesh = render.mesh or head.mesh(render.vertices)
+    camera, n = params.camera, supersample
     height, width = camera.size
     points_cam = to_camera(mesh.vertices, camera)
     with np.errstate(divide="ignore", invalid="ignore"):  # what lies behind the camera is not drawn
         samples = pinhole_pixels(points_cam, camera)
     samples[:, :2] *= n
     places = sample_places(scaled(camera, n))
-    n_head = render.n_head_faces
+    n_head = len(head.faces)
     fragments = rasterize(samples, mesh.faces[:n_head], height * n, width * n, places=places)
     bare = classes = sample_classes(mesh, fragments)
     if n_head < len(mesh.faces):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from synthforge.config import config_path, load_config
-from synthforge.generate_config import GenerateConfig
+from synthforge.pipeline.config import GenerateConfig
 
 
 def resolve(config: Path | str, overrides: dict[str, Any]) -> GenerateConfig:

@@ -5,7 +5,7 @@ from typing import Any
 
 from synthforge.api.config import resolve
 from synthforge.api.dataset import Dataset
-from synthforge.pipeline import SceneSource
+from synthforge.pipeline.source import SceneSource
 from synthforge.storage.run import run
 
 

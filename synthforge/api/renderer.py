@@ -11,7 +11,7 @@ import numpy as np
 from synthforge.api.config import resolve
 from synthforge.attributes import ATTRIBUTES
 from synthforge.errors import ConfigError, nearest, one_of
-from synthforge.pipeline import SceneSource
+from synthforge.pipeline.source import SceneSource
 from synthforge.scene.attributes import check_attributes
 from synthforge.scene.config import PoseConfig, SceneConfig, check_range
 from synthforge.scene.distributions import Distribution

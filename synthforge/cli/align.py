@@ -1,8 +1,6 @@
 """synthforge align: fit the affine between the meshes and the volumes of the installed checkpoint."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -22,15 +20,22 @@ def align(
 
     Done once for each checkpoint; `generate` does it by itself if it was not.
     """
+    from tqdm import tqdm
+
     from synthforge.config import config_path, load_config
     from synthforge.detector import load_detector
-    from synthforge.fit_alignment import affine_path
-    from synthforge.generate_config import GenerateConfig
+    from synthforge.generators.next3d.fit import affine_path, fit
+    from synthforge.pipeline.config import GenerateConfig
 
     given = ["backend=next3d", "head=flame", f"seed={seed}"]
     resolved = load_config(GenerateConfig, config_path("generate", config), given)
     path = out or affine_path()
-    affine = fit_with_bar(resolved, n, device, batch_size, load_detector(detector) if detector else None)
+    found = load_detector(detector) if detector else None
+    with tqdm(total=n, unit="sample", dynamic_ncols=True, desc="aligning") as bar:
+        affine = fit(
+            resolved.settings, resolved.head, resolved.scene, n, seed, device, batch_size, found,
+            lambda done, total: bar.update(done - bar.n),
+        )  # fmt: skip
     affine.save(path)
     for pose in affine.poses:
         click.echo(
@@ -39,29 +44,3 @@ def align(
         )
     click.echo(f"mesh to surface, median: {affine.before_mm:.2f} mm before, {affine.after_mm:.2f} mm after")
     click.echo(f"wrote {path}\nnext: synthforge generate --backend next3d")
-
-
-def fit_with_bar(config: Any, n: int, device: str, batch_size: int, detector: Callable | None = None) -> Any:
-    """`fit_alignment.fit` with a progress bar."""
-    from tqdm import tqdm
-
-    from synthforge.fit_alignment import fit
-
-    with tqdm(total=n, unit="sample", dynamic_ncols=True, desc="aligning") as bar:
-        return fit(config, n, device, batch_size, detector, lambda done, total: bar.update(done - bar.n))
-
-
-def ensure_aligned(config: Any, device: str, batch_size: int) -> None:
-    """Fit and keep the checkpoint's affine, if it was never fitted."""
-    from dataclasses import replace
-
-    from synthforge.config import config_path, load_config
-    from synthforge.fit_alignment import affine_path
-    from synthforge.generate_config import GenerateConfig
-
-    path = affine_path()
-    if not path.is_file():
-        paper = load_config(GenerateConfig, config_path("generate", "paper"))
-        same = replace(paper, backend=config.backend, head=config.head, neural=config.neural)
-        fit_with_bar(same, 64, device, batch_size).save(path)
-        click.echo(f"aligned the checkpoint: {path}")

@@ -16,7 +16,7 @@ def attributes(config: str, as_json: bool) -> None:
     from synthforge.attributes import ATTRIBUTES
     from synthforge.cli.settings import resolve
     from synthforge.config import to_dict
-    from synthforge.generate_config import GenerateConfig
+    from synthforge.pipeline.config import GenerateConfig
 
     drawn = resolve(GenerateConfig, config).scene.attributes
     rows = []

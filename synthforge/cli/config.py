@@ -11,7 +11,7 @@ from synthforge.cli.help import set_option
 
 # Kind -> the folder below configs/, and the class that its files are read as.
 KINDS = {
-    "generate": ("generate", "synthforge.generate_config:GenerateConfig"),
+    "generate": ("generate", "synthforge.pipeline.config:GenerateConfig"),
     "train": ("train", "synthforge.training.multitask:TrainConfig"),
     "label": ("train", "synthforge.training.label_finetune:LabelTrainConfig"),
     "study": ("study", "synthforge.study.config:StudyConfig"),

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -63,21 +64,15 @@ def generate(
     Samples depend on the configuration and their index only, never on --workers.
     """
     from synthforge.cli.bars import bar
-    from synthforge.cli.settings import resolve
-    from synthforge.generate_config import GenerateConfig
 
-    name, given = _settings(config, options)
-    resolved = resolve(GenerateConfig, name, [*given, *overrides])  # before anything heavy is imported
+    resolved = resolved_config(config, options, overrides)  # before anything heavy is imported
     out = out or Path("out") / resolved.name
     workers = len(os.sched_getaffinity(0)) if workers is None else workers
-    if resolved.backend == "next3d" and resolved.neural.weights == "released":
-        from synthforge.assets_store import require_assets
-        from synthforge.cli.align import ensure_aligned
-
-        require_assets("next3d", *(["flame"] if resolved.head == "flame" else []))
-        if resolved.neural.alignment != "analytic":
-            ensure_aligned(resolved, device, batch_size)
-    from synthforge.pipeline import SceneSource
+    with bar("sample", "preparing") as progress:
+        line = resolved.backend_class.prepare(resolved.settings, resolved.head, device, batch_size, progress)
+    if line:
+        click.echo(line)
+    from synthforge.pipeline.source import SceneSource
     from synthforge.render.rasterize import is_compiled
     from synthforge.storage.run import run
 
@@ -107,29 +102,22 @@ def generate(
     click.echo(f"next: synthforge report {out}")
 
 
-# Where an option's value goes in the configuration, if not to the key of its own name.
-_KEYS = {
-    "spp": "pathtrace.spp",
-    "weights": "neural.weights",
-    "precision": "neural.precision",
-    "views_per_identity": "scene.views_per_identity",
-}
+def resolved_config(config: str | None, options: dict[str, Any], overrides: tuple[str, ...]) -> Any:
+    """The configuration asked for; where none is named, the one that backend or head are made for."""
+    from synthforge.cli.settings import resolve
+    from synthforge.generators.registry import DEFAULT, backend_class
+    from synthforge.heads.registry import NAMED_CONFIG
+    from synthforge.pipeline.config import GenerateConfig
 
-
-def _settings(config: str | None, options: dict[str, str | int | None]) -> tuple[str, list[str]]:
-    """Name of the configuration and its overrides, by what was asked for.
-
-    Where none is named, the neural backend gets the paper's, with FLAME; with random weights, which no
-    mesh agrees with, any head will do and nothing is aligned.
-    """
-    given = {_KEYS.get(key, key): value for key, value in options.items() if value is not None}
-    random = given.get("neural.weights") == "random"
-    if given.get("backend") == "next3d":
-        given = {"head": "anthro" if random else "flame"} | given
-    if random:
-        given = {"neural.alignment": "analytic"} | given
-    neural = given.get("backend") == "next3d" or given.get("head") == "flame"
-    return config or ("paper" if neural else "default"), [f"{k}={v}" for k, v in given.items()]
+    given = {key: value for key, value in options.items() if value is not None}
+    backend = backend_class(str(given.get("backend", DEFAULT)))
+    if "backend" in given:
+        given = backend.presets(given) | given
+    if config is None:
+        config = NAMED_CONFIG.get(str(given.get("head")), backend.named_config)
+    settings = [*(f"{key}={value}" for key, value in given.items()), *overrides]
+    settings.sort(key=lambda setting: not setting.startswith("backend="))  # its own keys come with it
+    return resolve(GenerateConfig, config, settings)
 
 
 @click.command()
@@ -167,7 +155,7 @@ def verify(folder: Path) -> None:
 @click.option("--labels", is_flag=True, help="Show segmentation, landmarks, depth and normals beside it.")
 def render(folder: Path, index: int, out: Path | None, resolution: int | None, labels: bool) -> None:
     """Make sample INDEX of DIR again from its stored parameters, as a PNG."""
-    from synthforge.pipeline import rerender
+    from synthforge.pipeline.rerender import rerender
     from synthforge.report.draw import strip, write_png
 
     frame, comparison = rerender(folder, index, resolution)

@@ -10,7 +10,7 @@ import click
 def write_preview(config: Any, path: Path, device: str = "auto", batch_size: int = 0) -> None:
     """Write nine faces of a `GenerateConfig` to the PNG `path`, and say where."""
     from synthforge.cli.bars import bar
-    from synthforge.pipeline import SceneSource
+    from synthforge.pipeline.source import SceneSource
     from synthforge.report.draw import write_png
     from synthforge.report.preview import TILE, preview
 

@@ -1,29 +1,34 @@
-"""Names of the heads and where each comes from. Imports nothing heavy: names are checked fast."""
+"""Names of the heads and where each comes from: a function that returns a `HeadModel`.
 
-from importlib import import_module
-from typing import Any
+Imports nothing heavy: names are checked fast.
+"""
+
+from typing import TYPE_CHECKING
 
 from synthforge.errors import ConfigError
+from synthforge.plugins import Registry
 
-HEADS = {name: f"synthforge.heads.{name}:load_{name}" for name in ("anthro", "ict", "flame", "gnm")}
+if TYPE_CHECKING:
+    import synthforge.heads.base
 
-
-def check_head(name: str) -> None:
-    """
-    Raises:
-        ConfigError: there is no head of that name.
-    """
-    if name not in HEADS:
-        raise ConfigError(f"unknown head {name!r}", where="head", fix=f"use one of: {', '.join(HEADS)}")
+OWN = {name: f"synthforge.heads.{name}:load_{name}" for name in ("anthro", "ict", "flame", "gnm")}
+HEADS = Registry("head", "synthforge.heads", OWN)
+NAMED_CONFIG = {"flame": "paper"}  # what `generate` makes with a head where none is named, if not the usual
 
 
-def load_head(name: str) -> Any:
-    """Head model (`heads.base.HeadModel`) by name.
+def load_head(name: str) -> "synthforge.heads.base.HeadModel":
+    """Head model by name.
 
     Raises:
-        ConfigError: there is no head of that name.
+        ConfigError: there is no head of that name, or its package is broken.
         AssetError: its asset is missing; the message says how to add it.
     """
-    check_head(name)
-    module, _, function = HEADS[name].partition(":")
-    return getattr(import_module(module), function)()
+    from synthforge.heads.base import HeadModel
+
+    head = HEADS.load(name)()
+    if not isinstance(head, HeadModel):
+        raise ConfigError(
+            f"got {type(head).__name__}, no synthforge.heads.base.HeadModel", where=f"head {name}",
+            fix="repair or uninstall the package that adds it",
+        )  # fmt: skip
+    return head

@@ -1,4 +1,4 @@
-"""Attributes of a configuration: whether a backend draws them, and what data sets say of them."""
+"""Attributes of a configuration: whether they are known, which of them a backend draws, what data sets say."""
 
 import math
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from synthforge.scene.expressions import EXPRESSIONS
 
 
 def check_attributes(attributes: Mapping[str, Distribution], known: Mapping[str, Attribute]) -> None:
-    """Refuse what would be stored as a label without being seen in the image.
+    """Refuse what would be stored as a label without being seen in any image.
 
-    Attributes the backend does not know are allowed where another one is `given` them.
+    Attributes that are not known are allowed where another one is `given` them.
 
     Raises:
         ConfigError: naming the attribute, and what is known.
@@ -54,3 +54,13 @@ def attribute_table(
         if scene.expression_intensity is not None:
             table["expression_intensity"] = {"kind": "continuous", "range": [0.0, 1.0]}
     return table
+
+
+def drawn_attributes(
+    attributes: Mapping[str, Distribution], drawn: Mapping[str, Attribute]
+) -> dict[str, Distribution]:
+    """Those that a backend draws, and those that these are `given`."""
+    kept = set(drawn)
+    for name in reversed(attributes):  # what is given stands earlier
+        kept |= attributes[name].references if name in kept else set()
+    return {name: distribution for name, distribution in attributes.items() if name in kept}

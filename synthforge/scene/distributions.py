@@ -8,6 +8,7 @@ of each band, `{given: {age: {0: 0.1, 50: {uniform: [0, 1]}}}}`.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,6 +184,21 @@ class Distribution:
                 return min(r[0] for r in ranges), max(r[1] for r in ranges)
             case _:
                 return -math.inf, math.inf
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Random numbers of one stream, and the values that replace what is drawn from it."""
+
+    rng: np.random.Generator
+    fixed: Mapping[str, Any]
+
+    def __call__(self, name: str, distribution: Distribution, size: int | None = None) -> Any:
+        """The fixed value of that name, or a draw; the stream goes on in the same way after both."""
+        drawn = distribution.sample(self.rng, {}, size)
+        if name not in self.fixed:
+            return drawn
+        return self.fixed[name] if size is None else np.full(size, float(self.fixed[name]))
 
 
 def _readable(value: Value) -> str:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from synthforge.alignment import Cameras, VolumeFrame, pose_bins, z_of_ray
 from synthforge.alignment.frame import metres, per_metre
-from synthforge.cameras.project import from_pixels, orbit_camera, project
+from synthforge.cameras.orbit import orbit_camera
+from synthforge.cameras.project import from_pixels, project
 from synthforge.errors import GeometryError
 from synthforge.types import Camera
 

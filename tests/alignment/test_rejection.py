@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from synthforge.alignment import AlignmentLimits, Cameras, rejections
-from synthforge.cameras.project import orbit_camera
+from synthforge.cameras.orbit import orbit_camera
 
 
 def test_reasons_name_what_and_where():

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from synthforge.annotate import annotate
-from synthforge.cameras.project import orbit_camera
+from synthforge.cameras.orbit import orbit_camera
 from synthforge.heads.base import HeadModel
 from synthforge.types import Camera, Frame, Mesh, Render, SceneParams
 
@@ -44,7 +44,7 @@ def label(
 ) -> Frame:
     """Labels of the head alone, or of `mesh` that begins with it."""
     image = np.zeros((*params.camera.size, 3), np.uint8)
-    render = Render(image, head.mesh(vertices) if mesh is None else mesh, len(head.faces))
+    render = Render(image, vertices, mesh)
     return annotate(render, params, head, vertices, supersample)
 
 

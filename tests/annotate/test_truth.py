@@ -8,7 +8,8 @@ import pytest
 import trimesh
 
 from synthforge.annotate import annotate
-from synthforge.cameras.project import from_pixels, orbit_camera, project, scaled, world2cam
+from synthforge.cameras.orbit import orbit_camera
+from synthforge.cameras.project import from_pixels, project, scaled, world2cam
 from synthforge.conventions import CLASS_ID
 from synthforge.errors import ConfigError
 from synthforge.generators.raster.samples import samples_of
@@ -55,7 +56,7 @@ def test_dense_landmarks_begin_with_the_others_and_lie_where_the_camera_sees_the
 
 def test_dense_landmarks_can_be_left_out(tiny):
     params, vertices = posed(tiny, view(64))
-    render = Render(np.zeros((64, 64, 3), np.uint8), tiny.mesh(vertices), len(tiny.faces))
+    render = Render(np.zeros((64, 64, 3), np.uint8), vertices)
     frame = annotate(render, params, tiny, vertices, dense=False)
     assert frame.landmarks_dense_2d is None and frame.landmarks_dense_visible is None
     full = label(tiny, params, vertices)

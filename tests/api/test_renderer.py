@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 import synthforge
 from synthforge.conventions import CLASS_ID
-from synthforge.pipeline import SceneSource
+from synthforge.pipeline.source import SceneSource
 from synthforge.types import Frame
 
 RIGID = [27, 28, 29, 30, 33, 36, 39, 42, 45]  # nose and corners of the eyes: bone, not muscle

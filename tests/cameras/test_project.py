@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 from next3d.cameras import fov_intrinsics, look_at
 from scipy.spatial.transform import Rotation
 
+from synthforge.cameras.orbit import eg3d_camera, orbit_camera
 from synthforge.cameras.project import (
-    eg3d_camera,
     from_pixels,
-    orbit_camera,
     project,
     scaled,
     to_camera,

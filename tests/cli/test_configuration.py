@@ -15,11 +15,11 @@ from synthforge.cli import main
 from synthforge.cli.bars import bar
 from synthforge.cli.config import KINDS
 from synthforge.config import config_path, from_dict, load_config, named_configs
-from synthforge.generate_config import GenerateConfig
+from synthforge.pipeline.config import GenerateConfig
 from synthforge.scene.distributions import Distribution
 from synthforge.strict_yaml import parse
 
-HEAVY = ("torch", "numba", "scipy", "cv2", "h5py", "lightning", "pandas", "synthforge.pipeline")
+HEAVY = ("torch", "numba", "scipy", "cv2", "h5py", "lightning", "pandas", "synthforge.pipeline.source")
 MINE = "scene: {attributes: {sex: woman}}\n"
 
 

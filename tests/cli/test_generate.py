@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from synthforge.cli import main
-from synthforge.cli.generate import _settings
+from synthforge.cli.generate import resolved_config
 from synthforge.errors import SynthforgeError
-from synthforge.generate_config import GenerateConfig
+from synthforge.pipeline.config import GenerateConfig
 from synthforge.storage.reader import DatasetReader
 from tests.helpers.fake_source import FakeSource, fake_layout
 
@@ -28,7 +28,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[FakeSource]:
     def source(config: GenerateConfig, device: str, batch_size: int) -> FakeSource:
         return FakeSource(fake_layout(config.resolution, config.codec), seed=config.seed)
 
-    monkeypatch.setattr("synthforge.pipeline.SceneSource", source)
+    monkeypatch.setattr("synthforge.pipeline.source.SceneSource", source)
     return FakeSource
 
 
@@ -71,10 +71,13 @@ def test_job_arrays(fake: type[FakeSource]) -> None:
         (("--codec", "gif"), "codec: got 'gif'; use one of: jpeg, png, raw"),
         (("--config", "nosuch"), "no such file or name: 'nosuch'.*default.*paper"),
         (("--head", "nobody"), "^command line: head: unknown head 'nobody'; use one of: anthro, ict, flame"),
-        (("--backend", "paint"), "^command line: backend: got 'paint'; use one of: raster, pathtrace"),
-        (("--spp", "0"), r"pathtrace: spp: 0 is not in \[4, 65536\]"),
+        (("--backend", "paint"), "^backend: unknown backend 'paint'; use one of: raster, pathtrace, next3d"),
+        (("--backend", "pathtrace", "--spp", "0"), r"pathtrace: spp: 0 is not in \[4, 65536\]"),
         (("--views-per-identity", "0"), "views_per_identity: 0 is less than 1"),
-        (("--weights", "stolen"), "neural: weights: got 'stolen'; use one of: released, random"),
+        (
+            ("--backend", "next3d", "--weights", "stolen"),
+            "next3d: weights: got 'stolen'; use one of: released",
+        ),
         (
             ("--set", "scene.attributes.hairstyle=bald"),
             "attributes: hairstyle: unknown attribute; use one of.*did you mean 'hair_style'",
@@ -131,19 +134,21 @@ def test_the_real_chain_on_the_embedded_head(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, ("default", [])),
-        ({"head": "flame"}, ("paper", ["head=flame"])),
-        ({"backend": "next3d"}, ("paper", ["head=flame", "backend=next3d"])),
-        (
-            {"backend": "next3d", "weights": "random", "views_per_identity": 4},
-            ("paper", ["neural.alignment=analytic", "head=anthro", "backend=next3d", "neural.weights=random",
-                       "scene.views_per_identity=4"]),
-        ),
+        ({}, ("default", "raster", "anthro")),
+        ({"head": "flame"}, ("paper", "raster", "flame")),
+        ({"backend": "next3d"}, ("paper", "next3d", "flame")),
+        ({"backend": "next3d", "head": "ict", "weights": "random"}, ("paper", "next3d", "ict")),
+        ({"backend": "next3d", "weights": "random", "views_per_identity": 4}, ("paper", "next3d", "anthro")),
+        ({"backend": "pathtrace", "spp": 7}, ("default", "pathtrace", "anthro")),
     ],
-)  # fmt: skip
-def test_the_neural_backend_brings_its_configuration(options: dict, expected: tuple) -> None:
-    assert _settings(None, options) == expected
-    assert _settings("mine", options)[0] == "mine"
+)
+def test_the_backend_brings_its_configuration(options: dict, expected: tuple) -> None:
+    made = resolved_config(None, options, ())
+    assert (made.name, made.backend, made.head) == expected
+    if options.get("weights"):
+        assert (made.settings.weights, made.settings.alignment) == ("random", "analytic")
+    assert made.scene.views_per_identity == options.get("views_per_identity", 1)
+    assert getattr(made.settings, "spp", 7) == 7
 
 
 @pytest.mark.slow

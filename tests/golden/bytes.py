@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 from synthforge.config import config_path, load_config
-from synthforge.generate_config import GenerateConfig
-from synthforge.pipeline import SceneSource
+from synthforge.pipeline.config import GenerateConfig
+from synthforge.pipeline.source import SceneSource
 from synthforge.types import Frame
 
 FILE = Path(__file__).with_name("bytes.json")
 NAMED = ("default", "paper", "datagen", "datagen_initial", "landmarks")
 TRACED = ("backend=pathtrace", "pathtrace.spp=4")
-NEURAL = ("backend=next3d", "neural.weights=random", "neural.alignment=analytic")
+NEURAL = ("backend=next3d", "next3d.weights=random", "next3d.alignment=analytic")
 FEATURES = (  # what `default` shows rarely or never
     "scene.camera.lens={k1: {uniform: [-0.1, 0.1]}}", "scene.attributes.hair_style=braids",
     "scene.attributes.eyeglasses=sunglasses", "scene.attributes.earrings=drop",

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from synthforge.cameras.project import orbit_camera, project
+from synthforge.cameras.orbit import orbit_camera
+from synthforge.cameras.project import project
 from synthforge.conventions import CLASS_ID
 from synthforge.errors import AssetError, GeometryError
 from synthforge.heads.anthro import ASSET, anthro_points, load_anthro

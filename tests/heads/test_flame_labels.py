@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 from scipy.spatial import cKDTree
 
-from synthforge.cameras.project import orbit_camera, project
+from synthforge.cameras.orbit import orbit_camera
+from synthforge.cameras.project import project
 from synthforge.conventions import CLASS_COLORS, CLASS_FLIP, CLASS_ID, CLASS_NAMES
 from synthforge.errors import AssetError
 from synthforge.heads import flame, load_head

@@ -7,12 +7,12 @@ import torch
 from synthforge.config import config_path, load_config
 from synthforge.conventions import CLASS_ID, CLASS_NAMES
 from synthforge.errors import AssetError
-from synthforge.generate_config import GenerateConfig
 from synthforge.heads import gnm, load_head
 from synthforge.heads.base import HeadModel, surface_points
 from synthforge.heads.dense import face_classes
 from synthforge.heads.gnm_source import read_gnm
-from synthforge.pipeline import SceneSource
+from synthforge.pipeline.config import GenerateConfig
+from synthforge.pipeline.source import SceneSource
 from tests.helpers.gnm_files import N_EXPRESSION, N_SHAPE, SHIFT, STRETCH, stand_in, write_gnm
 
 

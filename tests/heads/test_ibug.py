@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from synthforge.cameras.project import orbit_camera, project
+from synthforge.cameras.orbit import orbit_camera
+from synthforge.cameras.project import project
 from synthforge.conventions import LANDMARK_FLIP, LANDMARK_GROUPS
 from synthforge.errors import GeometryError
 from synthforge.heads.base import surface_points

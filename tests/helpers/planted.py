@@ -18,7 +18,7 @@ from torch import Tensor
 from synthforge.alignment.evidence import HALF, outer_vertices
 from synthforge.alignment.frame import SCALE, Cameras
 from synthforge.alignment.volume import z_of_ray
-from synthforge.cameras.project import eg3d_camera
+from synthforge.cameras.orbit import eg3d_camera
 from synthforge.heads.base import HeadModel
 
 LOW, HIGH = np.array([-0.16, -0.2, -0.16]), np.array([0.16, 0.2, 0.16])  # metres; the grid

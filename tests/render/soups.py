@@ -3,7 +3,8 @@
 import numpy as np
 import trimesh
 
-from synthforge.cameras.project import orbit_camera, project
+from synthforge.cameras.orbit import orbit_camera
+from synthforge.cameras.project import project
 from synthforge.types import Camera
 
 

@@ -9,7 +9,8 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthforge.cameras.project import from_pixels, orbit_camera, to_camera
+from synthforge.cameras.orbit import orbit_camera
+from synthforge.cameras.project import from_pixels, to_camera
 from synthforge.errors import AssetError, SynthforgeError
 from synthforge.render.rasterize import NEAR, draw_over, rasterize
 from synthforge.render.torch_kernel import rasterize_torch

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
 
-from synthforge.cameras.project import orbit_camera
+from synthforge.cameras.orbit import orbit_camera
 from synthforge.report.plots import bars, histogram, nice_ticks
 from synthforge.report.statistics import Statistics, statistics
 from synthforge.storage.reader import DatasetReader

@@ -9,11 +9,12 @@ from scipy.spatial.transform import Rotation
 
 from synthforge.attributes import ATTRIBUTES
 from synthforge.config import config_path, load_config
-from synthforge.generate_config import GenerateConfig
 from synthforge.heads import load_head
+from synthforge.pipeline.config import GenerateConfig
 from synthforge.rng import sample_rng
 from synthforge.scene.attributes import check_attributes
-from synthforge.scene.sampling import FACE_CENTRE, SceneSampler, Stream
+from synthforge.scene.sampling import SceneSampler, Stream
+from synthforge.scene.view import FACE_CENTRE
 
 N = 5000
 # Source: the table of variance of "Knowing the Distance" (Datagen), per cent

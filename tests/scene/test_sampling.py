@@ -13,13 +13,14 @@ from synthforge.attributes import ATTRIBUTES, Attribute
 from synthforge.cameras.project import project
 from synthforge.config import config_path, from_dict, load_config
 from synthforge.errors import ConfigError
-from synthforge.generate_config import GenerateConfig
 from synthforge.heads.anthro import ASSET, NamedPoints, anthro_points
 from synthforge.heads.measure import MEASURES, PROPORTIONS, measure
+from synthforge.pipeline.config import GenerateConfig
 from synthforge.scene.attributes import attribute_table
 from synthforge.scene.config import SceneConfig
 from synthforge.scene.expressions import EXPRESSIONS
-from synthforge.scene.sampling import FACE_CENTRE, SceneSampler
+from synthforge.scene.sampling import SceneSampler
+from synthforge.scene.view import FACE_CENTRE
 from tests.helpers.tiny_head import tiny_head
 
 

@@ -5,14 +5,13 @@ arrives, which is then spread as light spreads under skin. Colour times that lig
 samples, is what surfaces send back diffusely. In the second they only mirror; it adds that, and the hair.
 """
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
+from synthforge.generators.mitsuba.plugin import PathtraceConfig
 from synthforge.generators.mitsuba.scene import Layer, TracedScene, layers_of, sensor
-from synthforge.generators.mitsuba.tracer import PathtraceConfig, load_mitsuba
+from synthforge.generators.mitsuba.tracer import load_mitsuba
 from synthforge.generators.raster.backend import RasterGenerator
 from synthforge.generators.raster.exposure import exposure_of
 from synthforge.generators.raster.radiance import Scene
@@ -35,20 +34,13 @@ class PathtraceGenerator(RasterGenerator):
     """Mitsuba behind the same attributes; the same parameters give the same bytes.
 
     Args:
-        config: how it works.
-        supersample, backgrounds, environments: as of `RasterGenerator`.
+        config: how it works, those settings included that are the embedded renderer's.
     Raises:
         AssetError: Mitsuba is missing or does not run; a folder is missing or holds no images.
     """
 
-    def __init__(
-        self,
-        config: PathtraceConfig,
-        supersample: int = 2,
-        backgrounds: Path | None = None,
-        environments: Path | None = None,
-    ):
-        super().__init__(supersample, backgrounds, environments)
+    def __init__(self, config: PathtraceConfig):
+        super().__init__(config.supersample, config.backgrounds, config.environments)
         self.config = config
         self.mitsuba = load_mitsuba(config.variant)
 

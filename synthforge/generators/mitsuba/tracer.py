@@ -1,14 +1,12 @@
-"""Settings of the path tracer, and Mitsuba itself, which is optional."""
+"""Mitsuba itself, which is optional."""
 
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import Literal
 
-from synthforge.errors import AssetError, ConfigError
+from synthforge.errors import AssetError
 from synthforge.extras import need
 
 # Renders one pixel: LLVM that Mitsuba cannot use ends the whole process, which no `except` can catch.
@@ -20,24 +18,6 @@ scene = {{"type": "scene", "integrator": {{"type": "path"}}, "light": {{"type": 
          "sensor": {{"type": "perspective", "film": {{"type": "hdrfilm", "width": 1, "height": 1}}}}}}
 mi.util.convert_to_bitmap(mi.render(mi.load_dict(scene), spp=4))
 """
-
-
-@dataclass(frozen=True)
-class PathtraceConfig:
-    """How the backend pathtrace works.
-
-    `spp`: light paths per pixel. `bounces`: how often a path may be reflected. `variant` of Mitsuba:
-    `scalar_rgb` runs everywhere; `llvm_ad_rgb` is faster and needs LLVM 19.
-    """
-
-    spp: int = 64
-    bounces: int = 8
-    variant: Literal["scalar_rgb", "llvm_ad_rgb"] = "scalar_rgb"
-
-    def __post_init__(self) -> None:
-        for key, (low, high) in {"spp": (4, 65536), "bounces": (1, 64)}.items():
-            if not low <= getattr(self, key) <= high:
-                raise ConfigError(f"{getattr(self, key)} is not in [{low}, {high}]", where=key)
 
 
 @cache

@@ -23,13 +23,13 @@ from synthforge.alignment import (
 )
 from synthforge.alignment.frame import metres, per_metre
 from synthforge.assets_store import require_asset, store_dir
-from synthforge.cameras.project import eg3d_camera
+from synthforge.cameras.orbit import eg3d_camera
 from synthforge.conventions import CLASS_ID
 from synthforge.errors import AssetError, ConfigError, SynthforgeError
-from synthforge.generators.next3d.config import NeuralConfig
+from synthforge.generators.next3d.plugin import Next3dConfig
 from synthforge.heads.base import HeadModel
 from synthforge.provenance import files_sha256
-from synthforge.types import Camera, NeuralImage, SceneParams, VolumeView
+from synthforge.types import Camera, Render, SceneParams, VolumeView
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Next3dGenerator:
 
     def __init__(
         self,
-        config: NeuralConfig,
+        config: Next3dConfig,
         head: HeadModel,
         conditioned: bool,
         device: str = "auto",
@@ -66,7 +66,7 @@ class Next3dGenerator:
     ):
         self.config, self.head, self.conditioned = config, head, conditioned
         self.device = _device(device)
-        self.batch_size = self._at_once = batch_size or default_batch(device)
+        self.batch_size = self._at_once = batch_size or BATCH[self.device.type]
         self.network, sha256 = _network(config, head, self.device)
         self.assets = {} if sha256 is None else {"next3d": sha256}
         self.affine = CheckpointAffine.identity()
@@ -77,11 +77,9 @@ class Next3dGenerator:
         self.refiner = Refiner(head).to(self.device) if config.alignment == "refined" else None
         self.frame = VolumeFrame(self.affine.depth_shift)
 
-    def images(
-        self, head: HeadModel, params: Sequence[SceneParams], vertices: Float[np.ndarray, "b v 3"]
-    ) -> list[NeuralImage]:
-        """Images of `head` with posed `vertices`; a batch too large for the device's memory is halved."""
-        out: list[NeuralImage] = []
+    def images(self, params: Sequence[SceneParams], vertices: Float[np.ndarray, "b v 3"]) -> list[Render]:
+        """Images of the head with posed `vertices`; a batch too large for the device's memory is halved."""
+        out: list[Render] = []
         while len(out) < len(params):
             now = slice(len(out), len(out) + self._at_once)
             made = self._tried(params[now], vertices[now])
@@ -93,7 +91,7 @@ class Next3dGenerator:
                 out += made
         return out
 
-    def _tried(self, params: Sequence[SceneParams], vertices: np.ndarray) -> list[NeuralImage] | None:
+    def _tried(self, params: Sequence[SceneParams], vertices: np.ndarray) -> list[Render] | None:
         """Images, or None where the device's memory does not take more than one sample at once.
 
         Raises:
@@ -108,7 +106,7 @@ class Next3dGenerator:
         return None
 
     @torch.inference_mode()
-    def _images(self, params: Sequence[SceneParams], vertices: np.ndarray) -> list[NeuralImage]:
+    def _images(self, params: Sequence[SceneParams], vertices: np.ndarray) -> list[Render]:
         posed = torch.from_numpy(vertices).to(self.device)
         volume, image = self.volume(params, posed)
         if not image.isfinite().all():  # a mesh that needs more memory than was set aside for it
@@ -123,9 +121,10 @@ class Next3dGenerator:
         rgb = self.pixels(image)
         aligned, alpha, depth = (x.float().cpu().numpy() for x in (aligned, volume.alpha, volume.depth))
         return [
-            NeuralImage(
+            Render(
                 _resized(rgb[i], params[i].camera), aligned[i],
-                VolumeView(alpha[i], depth[i], float(bias[i])), float(rms[i]), reasons[i],
+                volume=VolumeView(alpha[i], depth[i], float(bias[i])),
+                alignment_rms=float(rms[i]), rejected=reasons[i],
             )
             for i in range(n)
         ]  # fmt: skip
@@ -184,11 +183,6 @@ class Volume:
         return per_metre(softplus(sigma[..., 0].float() - 1))
 
 
-def default_batch(device: str) -> int:
-    """Samples at once that suit a device, given as to `Next3dGenerator`."""
-    return BATCH[_device(device).type]
-
-
 def _device(name: str) -> torch.device:
     """
     Raises:
@@ -207,7 +201,7 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _network(config: NeuralConfig, head: HeadModel, device: torch.device) -> tuple[Any, str | None]:
+def _network(config: Next3dConfig, head: HeadModel, device: torch.device) -> tuple[Any, str | None]:
     """The network, ready for inference, and the sha256 of the checkpoint it was read from.
 
     Raises:

@@ -87,7 +87,7 @@ class RasterGenerator:
             depth, focal = nearest_depth(samples, shape, self.supersample), params.camera.intrinsics[1, 1]
             image = depth_of_field(image, depth, float(eyes[:, 2].min()), float(focal), aperture)
         rgb = develop(image, **{name: getattr(look, name) for name in DEVELOPED}, rng=rng("sensor"))
-        return Render(rgb=rgb, mesh=labelled, n_head_faces=len(head.faces))
+        return Render(rgb, vertices, labelled)
 
     def _seen_through(self, image: np.ndarray, lenses: Lenses, scene: Scene) -> Float[np.ndarray, "h w 3"]:
         camera, depth = scene.person.params.camera, flat_depth(scene.samples, scene.shape)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from synthforge.cameras.project import orbit_camera, project
+from synthforge.cameras.orbit import orbit_camera
+from synthforge.cameras.project import project
 from synthforge.conventions import CLASS_ID
 from synthforge.generators.accessories.glasses import spectacles
 from synthforge.generators.accessories.lenses import chalk_facing, see_through

@@ -155,7 +155,7 @@ def test_scarf_hides_hair_and_ears():
 def labelled(head, params, vertices, meshes):
     mesh = with_accessories(head.mesh(vertices), meshes)
     image = np.zeros((*params.camera.size, 3), np.uint8)
-    return annotate(Render(image, mesh, len(head.faces)), params, head, vertices)
+    return annotate(Render(image, vertices, mesh), params, head, vertices)
 
 
 @pytest.mark.parametrize(

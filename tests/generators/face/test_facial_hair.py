@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from synthforge.annotate.frame import annotate
-from synthforge.cameras.project import orbit_camera, project
+from synthforge.cameras.orbit import orbit_camera
+from synthforge.cameras.project import project
 from synthforge.conventions import CLASS_ID
 from synthforge.generators.face.facial_hair import beard_density, grow_face_hair
 from synthforge.generators.face.skin import brow_color
@@ -77,7 +78,7 @@ def test_brow_hair_stays_where_the_head_has_its_brows(anthro, thickness):
     looks = {"brow_thickness": thickness, "brow_density": 1.0}
     params, vertices, worn = grown(anthro, camera=camera, hair_style="bald", **looks)
     mesh = with_accessories(anthro.mesh(vertices), [w for w in worn if w.class_id in BROWS])
-    render = Render(np.zeros((256, 256, 3), np.uint8), mesh, len(anthro.faces))
+    render = Render(np.zeros((256, 256, 3), np.uint8), vertices, mesh)
     frame = annotate(render, params, anthro, vertices)
     hair = rasterize(project(mesh.vertices, camera), mesh.faces, 256, 256).face_index >= len(anthro.faces)
     on_brow = np.isin(frame.segmentation_bare, BROWS)

@@ -3,9 +3,8 @@
 import numpy as np
 import torch
 
-from synthforge.cameras.project import orbit_camera
+from synthforge.cameras.orbit import orbit_camera
 from synthforge.config import config_path, load_config
-from synthforge.generate_config import GenerateConfig
 from synthforge.generators.face.regions import FaceRegions, brow_place, region_fields
 from synthforge.generators.face.skin import brow_weight
 from synthforge.generators.geometry.meshes import nearest_on_polyline
@@ -13,6 +12,7 @@ from synthforge.generators.raster.backend import RasterGenerator
 from synthforge.generators.shading.color import LUMINANCE, lab_to_linear, linear_to_srgb, srgb_to_linear
 from synthforge.generators.shading.pigment import skin_base
 from synthforge.heads import load_head
+from synthforge.pipeline.config import GenerateConfig
 from synthforge.types import SceneParams
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthforge.cameras.project import orbit_camera
+from synthforge.cameras.orbit import orbit_camera
 from synthforge.generators.face.wrinkles import Strain, lid_crease, wrinkles
 from synthforge.generators.geometry.person import Person
 from synthforge.heads import load_head

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthforge.cameras.project import orbit_camera
+from synthforge.cameras.orbit import orbit_camera
 from synthforge.generators.geometry.person import Person
 from synthforge.generators.hair.color import COLORS, hair_color, melanin_color, strand_colors
 from synthforge.types import SceneParams

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from synthforge.cameras.project import orbit_camera, project
+from synthforge.cameras.orbit import orbit_camera
+from synthforge.cameras.project import project
 from synthforge.generators.geometry.person import Person
 from synthforge.generators.hair.scalp import grow_hair
 from synthforge.generators.hair.styles import LONG, STYLES, scalp_height

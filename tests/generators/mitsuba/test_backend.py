@@ -7,13 +7,16 @@ import cv2
 import numpy as np
 import pytest
 
-from synthforge.cameras.project import orbit_camera, to_camera
+from synthforge.cameras.orbit import orbit_camera
+from synthforge.cameras.project import to_camera
 from synthforge.config import config_path, load_config
 from synthforge.errors import AssetError, ConfigError, GeometryError
-from synthforge.generate_config import GenerateConfig
-from synthforge.generators.mitsuba.tracer import PathtraceConfig, _runs, load_mitsuba
+from synthforge.generators.mitsuba.plugin import PathtraceConfig
+from synthforge.generators.mitsuba.tracer import _runs, load_mitsuba
 from synthforge.generators.shading.light import Lamp, Lighting, env_directions, irradiance_sh, sh_basis
-from synthforge.pipeline import SceneSource
+from synthforge.pipeline.config import GenerateConfig
+from synthforge.pipeline.source import SceneSource
+from synthforge.scene.sampling import posed_heads
 from synthforge.types import Mesh
 
 mi = pytest.importorskip("mitsuba")
@@ -37,7 +40,8 @@ def variant():
 
 
 def source(backend: str, *overrides: str) -> SceneSource:
-    settings = [f"resolution={SIZE}", f"backend={backend}", "pathtrace.spp=4", "pathtrace.bounces=2"]
+    settings = [f"resolution={SIZE}", f"backend={backend}"]
+    settings += ["pathtrace.spp=4", "pathtrace.bounces=2"] if backend == "pathtrace" else []
     config = load_config(GenerateConfig, config_path("generate", "default"), [*settings, *overrides])
     return SceneSource(config)
 
@@ -57,9 +61,9 @@ class Kept(PathtraceGenerator):
 
 def kept(index: int, *overrides: str) -> Kept:
     made = source("pathtrace", *overrides)
-    generator = Kept(made.config.pathtrace)
+    generator = Kept(made.config.settings)
     params = made.sampler.sample(0, index, 0)
-    generator.image = generator.render(made.head, params, made.vertices([params])[0]).rgb
+    generator.image = generator.render(made.head, params, posed_heads(made.head, [params])[0]).rgb
     return generator
 
 

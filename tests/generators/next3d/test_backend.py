@@ -18,12 +18,12 @@ from synthforge.cameras.project import project
 from synthforge.cli.bench import bench
 from synthforge.config import config_path, from_dict, load_config
 from synthforge.errors import AssetError, ConfigError
-from synthforge.generate_config import GenerateConfig
-from synthforge.generators.base import NeuralGenerator
 from synthforge.generators.next3d import backend
-from synthforge.generators.next3d.config import NeuralConfig
+from synthforge.generators.next3d.plugin import Next3dConfig
 from synthforge.heads.base import HeadModel
-from synthforge.pipeline import SceneSource
+from synthforge.pipeline.config import GenerateConfig
+from synthforge.pipeline.source import SceneSource
+from synthforge.scene.sampling import posed_heads
 from synthforge.storage.reader import DatasetReader
 from synthforge.storage.run import run
 from synthforge.storage.verify import verify
@@ -41,8 +41,8 @@ FOCUS = np.array([0.03, 0.03, 0.06])  # m; about where the left eye is
 def paper(**changes) -> GenerateConfig:
     """The paper's experiment with random weights, at 128 px."""
     plain = load_config(GenerateConfig, config_path("generate", "paper"))
-    neural = NeuralConfig(weights="random", alignment="analytic")
-    small = {"backend": "next3d", "neural": neural, "resolution": 128, "shard_size": 4}
+    settings = Next3dConfig(weights="random", alignment="analytic")
+    small = {"backend": "next3d", "settings": settings, "resolution": 128, "shard_size": 4}
     return replace(plain, **small | changes)
 
 
@@ -83,12 +83,11 @@ def test_a_whole_run_is_sound_and_resumes_to_the_same_bytes(small: HeadModel, tm
 
 def test_a_sample_depends_on_its_batch_mates_by_rounding_alone(small: HeadModel) -> None:
     source = source_of(small, paper(), batch=4)
-    assert isinstance(source.backend, NeuralGenerator)
     together = source.draw([0, 1, 2, 3])
     for drawn in together:
         (alone,) = source.draw([drawn.params.index])
-        assert np.abs(alone.image.rgb.astype(int) - drawn.image.rgb).max() <= 1
-        np.testing.assert_allclose(alone.image.volume.depth, drawn.image.volume.depth, atol=1e-5)
+        assert np.abs(alone.render.rgb.astype(int) - drawn.render.rgb).max() <= 1
+        np.testing.assert_allclose(alone.render.volume.depth, drawn.render.volume.depth, atol=1e-5)
 
 
 @pytest.mark.parametrize(("per_identity", "per_expression"), [(4, 1), (4, 2), (2, 2)])
@@ -97,7 +96,7 @@ def test_views_of_one_person_share_what_does_not_depend_on_the_view(
 ) -> None:
     scene = replace(paper().scene, views_per_identity=per_identity, views_per_expression=per_expression)
     source = source_of(small, paper(scene=scene), batch=4)
-    network, batches = source.backend.network, {}
+    network, batches = source.backend.generator.network, {}
     for name in ("mapping", "planes"):
         call = getattr(network, name)
 
@@ -113,8 +112,8 @@ def test_views_of_one_person_share_what_does_not_depend_on_the_view(
     assert (len(people), len(faces)) == (4 // per_identity, 4 // per_expression)
     assert len({d.params.camera.cam2world.tobytes() for d in drawn}) == 4
     for d in drawn:  # the same as each by itself
-        alone = source.backend.images(small, [d.params], d.vertices[None])[0]
-        assert np.abs(alone.rgb.astype(int) - d.image.rgb).max() <= 1
+        alone = source.backend.draw([d.params], d.vertices[None])[0]
+        assert np.abs(alone.rgb.astype(int) - d.render.rgb).max() <= 1
 
 
 def test_too_little_memory_halves_the_batch_and_goes_on(
@@ -122,7 +121,7 @@ def test_too_little_memory_halves_the_batch_and_goes_on(
 ) -> None:
     source = source_of(small, paper(), batch=4)
     whole = source.draw([0, 1, 2, 3])
-    generator = source.backend
+    generator = source.backend.generator
     once = generator._images
 
     def scarce(params, vertices):
@@ -133,7 +132,7 @@ def test_too_little_memory_halves_the_batch_and_goes_on(
     monkeypatch.setattr(generator, "_images", scarce)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     for drawn, expected in zip(source.draw([0, 1, 2, 3]), whole, strict=True):
-        assert np.abs(drawn.image.rgb.astype(int) - expected.image.rgb).max() <= 1
+        assert np.abs(drawn.render.rgb.astype(int) - expected.render.rgb).max() <= 1
     assert [d.params.index for d in source.draw([4, 5, 6])] == [4, 5, 6]
     assert source.batch == 4  # what a run counts by stays
     assert [r.message for r in caplog.records] == [
@@ -142,8 +141,18 @@ def test_too_little_memory_halves_the_batch_and_goes_on(
 
 
 def test_bench_prints_a_line_for_every_stage(small: HeadModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synthforge.pipeline.load_head", lambda name: small)
-    options = ["next3d", "--batch-size", "2", "--views-per-identity", "1,2", "--repeats", "1"]
+    monkeypatch.setattr("synthforge.pipeline.source.load_head", lambda name: small)
+    options = [
+        "next3d",
+        "--weights",
+        "random",
+        "--batch-size",
+        "2",
+        "--views-per-identity",
+        "1,2",
+        "--repeats",
+        "1",
+    ]
     options += ["--device", "cpu"]
     result = CliRunner().invoke(bench, options)
     assert result.exit_code == 0, result.output
@@ -162,8 +171,8 @@ def test_bench_prints_a_line_for_every_stage(small: HeadModel, monkeypatch: pyte
 def planted(anthro_head: HeadModel) -> tuple[PlantedNetwork, SceneSource]:
     network = PlantedNetwork(anthro_head)
     scene = replace(paper().scene, expression_axes=0)
-    neural = NeuralConfig(alignment="refined", max_residual_mm=5.0)
-    source = source_of(anthro_head, paper(scene=scene, neural=neural), batch=2)
+    settings = Next3dConfig(alignment="refined", max_residual_mm=5.0)
+    source = source_of(anthro_head, paper(scene=scene, settings=settings), batch=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backend, "_network", lambda *_: (network, "0" * 64))
         patch.setattr(CheckpointAffine, "load", classmethod(lambda cls, path, sha: cls.identity(sha)))
@@ -190,7 +199,7 @@ def test_labels_follow_the_volume_not_the_mesh(planted: tuple[PlantedNetwork, Sc
         eye = np.unique(source.head.faces[eye])
         moved = project((true[eye] - d.vertices[eye]).mean(0) + FOCUS, d.params.camera)[:2]
         moved = moved - project(FOCUS, d.params.camera)[:2]
-        unmoved = dataclasses.replace(d.image, vertices=d.vertices)
+        unmoved = dataclasses.replace(d.render, vertices=d.vertices)
         still = source.frame(d.params, d.vertices, unmoved).pupils_2d[0]
         np.testing.assert_allclose(frame.pupils_2d[0] - still, moved, atol=0.3)
         assert 0 < frame.alignment_rms < 2e-3
@@ -201,19 +210,19 @@ def test_a_residual_beyond_the_limit_is_rejected_by_pose(
 ) -> None:
     _, source = planted
     params = [source.sampler.sample(0, 0)]
-    strict = replace(source.backend.config, max_residual_mm=0.0)
-    monkeypatch.setattr(source.backend, "config", strict)
-    (image,) = source.backend.images(source.head, params, source.vertices(params))
+    generator = source.backend.generator
+    monkeypatch.setattr(generator, "config", replace(generator.config, max_residual_mm=0.0))
+    (image,) = source.backend.draw(params, posed_heads(source.head, params))
     assert image.rejected.startswith("alignment residual, yaw ")
 
 
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"neural": {"weights": "mine"}}, "weights"),
-        ({"neural": {"depth_factor": 3}}, "depth_factor"),
-        ({"neural": {"weights": "random"}}, "nothing to align to.*neural.alignment=analytic"),
-        ({"neural": {"truncation_cutoff": 29}}, "29 is not in"),
+        ({"next3d": {"weights": "mine"}}, "weights"),
+        ({"next3d": {"depth_factor": 3}}, "depth_factor"),
+        ({"next3d": {"weights": "random"}}, "nothing to align to.*next3d.alignment=analytic"),
+        ({"next3d": {"truncation_cutoff": 29}}, "29 is not in"),
         ({"scene": {"pose": {"yaw_deg": 10}}}, "scene.pose.yaw_deg: .*turn the camera|heads without a turn"),
     ],
 )
@@ -227,7 +236,7 @@ def test_impossible_settings_are_refused(changes: dict, what: str) -> None:
 def test_missing_weights_and_devices_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SYNTHFORGE_HOME", str(tmp_path))
     with pytest.raises(AssetError, match="synthforge assets add next3d"):
-        source_of(tiny_head(), paper(neural=NeuralConfig())).backend  # noqa: B018
+        source_of(tiny_head(), paper(settings=Next3dConfig())).backend  # noqa: B018
     with pytest.raises(ConfigError, match="--device"):
-        random = NeuralConfig(weights="random", alignment="analytic")
+        random = Next3dConfig(weights="random", alignment="analytic")
         backend.Next3dGenerator(random, tiny_head(), True, "toaster")

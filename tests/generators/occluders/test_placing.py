@@ -12,13 +12,13 @@ from scipy.spatial.transform import Rotation
 from synthforge.attributes import ATTRIBUTES
 from synthforge.cameras.project import project
 from synthforge.config import config_path, load_config
-from synthforge.generate_config import GenerateConfig
 from synthforge.generators.geometry.meshes import joined
 from synthforge.generators.geometry.person import Person
 from synthforge.generators.occluders.hand import close, finger_joints, hand, outline, surface_net
 from synthforge.generators.occluders.placing import KINDS, SHARE, occlude
 from synthforge.heads import load_head
 from synthforge.heads.anatomy import EYE_PARTS, MOUTH_PARTS
+from synthforge.pipeline.config import GenerateConfig
 from synthforge.render.rasterize import rasterize
 from synthforge.scene.sampling import SceneSampler
 

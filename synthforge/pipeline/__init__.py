@@ -1,0 +1,1 @@
+"""The generating pipeline: configuration, the source of labelled samples, and samples made again."""
