@@ -17,7 +17,7 @@ from synthforge.cameras.project import (
     to_pixels,
     world2cam,
 )
-from synthforge.conventions import CLASS_ID, N_LANDMARKS, SOFT_MASKS
+from synthforge.conventions import CLASS_ID, N_LANDMARKS
 from synthforge.errors import ConfigError
 from synthforge.heads.base import HeadModel, surface_points
 from synthforge.heads.dense import dense_landmarks
@@ -25,6 +25,8 @@ from synthforge.heads.ibug import visible_contour
 from synthforge.render.interpolate import sample_classes
 from synthforge.render.rasterize import draw_over, rasterize
 from synthforge.types import Camera, Fragments, Frame, Render, SceneParams
+
+SOFT_MASKS = ("hair", "facial_hair", "eyeglasses", "headwear")  # classes that are layers of the image
 
 
 def annotate(

@@ -10,8 +10,10 @@ from numba import njit
 
 from synthforge.alignment.layers import derive_layers
 from synthforge.annotate.landmarks import OCCLUDED, TOLERANCE, VISIBLE
-from synthforge.conventions import HAIR_OR_OTHER, IGNORE
+from synthforge.conventions import IGNORE
 from synthforge.types import Camera, Frame, VolumeView
+
+HAIR_OR_OTHER = "hair_or_other"  # the soft mask
 
 
 def with_volume(frame: Frame, view: VolumeView) -> Frame:

@@ -6,14 +6,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-from jaxtyping import Float
-
 from synthforge.attributes import Attribute
-from synthforge.types import Render, SceneParams
 
-if TYPE_CHECKING:  # torch loads with the heads, and settings are checked without it
+if TYPE_CHECKING:  # settings are checked before anything heavy is loaded
+    import numpy
+
     import synthforge.heads.base
+    import synthforge.types
 
 Progress = Callable[[int, int], None]  # things done, things wanted
 
@@ -117,8 +116,11 @@ class Backend(ABC):
         return nullcontext()
 
     @abstractmethod
-    def draw(self, params: Sequence[SceneParams], vertices: Float[np.ndarray, "b v 3"]) -> list[Render]:
-        """Images of the head with posed `vertices` (metres, world frame), each seen by its `params.camera`.
+    def draw(
+        self, params: Sequence["synthforge.types.SceneParams"], vertices: "numpy.ndarray"
+    ) -> list["synthforge.types.Render"]:
+        """Images of the head with posed `vertices` (b v 3; metres, world frame), each seen by its
+        `params.camera`.
 
         The same parameters give the same image; what is drawn with it may change it by rounding at most.
         """

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
-
-import numpy as np
-from jaxtyping import Float
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from synthforge.assets_store import ASSETS, require_assets
-from synthforge.conventions import HAIR_OR_OTHER
 from synthforge.errors import ConfigError
 from synthforge.generators.base import Backend, Capabilities, Progress, Setup
-from synthforge.types import Render, SceneParams
+
+if TYPE_CHECKING:
+    import numpy
+
+    import synthforge.types
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Next3d(Backend):
 
     Config: ClassVar[type] = Next3dConfig
     capabilities = Capabilities(
-        latent=512, head_turn=False, soft_masks=(HAIR_OR_OTHER,), moves_head=True, batched=True
+        latent=512, head_turn=False, soft_masks=("hair_or_other",), moves_head=True, batched=True
     )
     named_config = "paper"
 
@@ -103,5 +103,7 @@ class Next3d(Backend):
 
         return timed(self.generator.network, stage)
 
-    def draw(self, params: Sequence[SceneParams], vertices: Float[np.ndarray, "b v 3"]) -> list[Render]:
+    def draw(
+        self, params: Sequence["synthforge.types.SceneParams"], vertices: "numpy.ndarray"
+    ) -> list["synthforge.types.Render"]:
         return self.generator.images(params, vertices)

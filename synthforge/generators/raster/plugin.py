@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
-
-import numpy as np
-from jaxtyping import Float
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from synthforge.attributes import ATTRIBUTES
-from synthforge.conventions import SOFT_MASKS
 from synthforge.errors import ConfigError
 from synthforge.generators.base import Backend, Capabilities
-from synthforge.types import Render, SceneParams
+
+if TYPE_CHECKING:
+    import numpy
+
+    import synthforge.types
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ class Raster(Backend):
     """The embedded renderer: every attribute, in a moment."""
 
     Config: ClassVar[type] = RasterConfig
-    capabilities = Capabilities(ATTRIBUTES, lens=True, soft_masks=SOFT_MASKS)
+    capabilities = Capabilities(
+        ATTRIBUTES, lens=True, soft_masks=("hair", "facial_hair", "eyeglasses", "headwear")
+    )
 
     @cached_property
     def renderer(self) -> Any:
@@ -49,5 +51,7 @@ class Raster(Backend):
     def assets(self) -> dict[str, str]:
         return self.renderer.assets
 
-    def draw(self, params: Sequence[SceneParams], vertices: Float[np.ndarray, "b v 3"]) -> list[Render]:
+    def draw(
+        self, params: Sequence["synthforge.types.SceneParams"], vertices: "numpy.ndarray"
+    ) -> list["synthforge.types.Render"]:
         return [self.renderer.render(self.head, p, v) for p, v in zip(params, vertices, strict=True)]
