@@ -1,7 +1,9 @@
 """Things found by name: what synthforge brings itself, and what other packages add by entry points."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -59,7 +61,7 @@ def found(group: str) -> dict[str, EntryPoint]:
         ConfigError: two packages give the same name to different things.
     """
     points: dict[str, EntryPoint] = {}
-    for point in entry_points(group=group):
+    for point in _announced(group, tuple(sys.path)):
         if (other := points.setdefault(point.name, point)).value != point.value:
             raise ConfigError(
                 f"both {other.value} and {point.value} are called {point.name!r}",
@@ -67,6 +69,12 @@ def found(group: str) -> dict[str, EntryPoint]:
                 fix="uninstall one of the two packages",
             )
     return points
+
+
+@cache
+def _announced(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Entry points of the packages on `path`, where Python looks; all their metadata are read for it."""
+    return tuple(entry_points(group=group))
 
 
 def load(point: EntryPoint) -> Any:
