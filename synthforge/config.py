@@ -261,8 +261,11 @@ def _may_be_new(cls: type, data: Any, key: str) -> bool:
 
 def from_dict(cls: type[T], data: dict, where: str) -> T:
     """Dataclass from plain data; a class with `from_plain(data, where)` reads itself."""
-    if hasattr(cls, "from_plain"):
-        return cls.from_plain(data, where)
+    return cls.from_plain(data, where) if hasattr(cls, "from_plain") else read_fields(cls, data, where)
+
+
+def read_fields(cls: type[T], data: dict, where: str) -> T:
+    """Dataclass from plain data, field by field."""
     values = read_keys(_fields(cls), data, where)
     missing = [
         f.name

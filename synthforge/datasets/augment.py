@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import ndtri
 
-from synthforge.config import from_dict, to_dict
+from synthforge.config import read_fields, to_dict
 from synthforge.datasets import geometry
 from synthforge.datasets.photometric import PhotometricConfig
 from synthforge.datasets.sample import Sample
@@ -71,7 +71,7 @@ class AugmentConfig:
         changes = {key: value for key, value in data.items() if key != "preset"}
         if isinstance(changes.get("photometric"), dict):
             changes["photometric"] = base["photometric"] | changes["photometric"]
-        return from_dict(cls, base | changes, where)
+        return read_fields(cls, base | changes, where)
 
     @classmethod
     def plain_keys(cls, data: dict) -> dict[str, Any]:
