@@ -1,4 +1,4 @@
-"""Attributes of a configuration: whether they are known, which of them a backend draws, what data sets say."""
+"""Attributes of a configuration: which are known, which a backend draws, what data sets say of them."""
 
 import math
 from collections.abc import Mapping
