@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 from synthforge.errors import ConfigError, one_of
@@ -61,7 +61,7 @@ def found(group: str) -> dict[str, EntryPoint]:
         ConfigError: two packages give the same name to different things.
     """
     points: dict[str, EntryPoint] = {}
-    for point in _announced(group, tuple(sys.path)):
+    for point in _announced(tuple(sys.path)).select(group=group):
         if (other := points.setdefault(point.name, point)).value != point.value:
             raise ConfigError(
                 f"both {other.value} and {point.value} are called {point.name!r}",
@@ -72,9 +72,9 @@ def found(group: str) -> dict[str, EntryPoint]:
 
 
 @cache
-def _announced(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """Entry points of the packages on `path`, where Python looks; all their metadata are read for it."""
-    return tuple(entry_points(group=group))
+def _announced(path: tuple[str, ...]) -> EntryPoints:
+    """Entry points of the packages on `path`, where Python looks: read once, for it takes a while."""
+    return entry_points()
 
 
 def load(point: EntryPoint) -> Any:
