@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from synthforge.errors import ConfigError, one_of
@@ -72,7 +72,7 @@ def found(group: str) -> dict[str, EntryPoint]:
 
 
 @cache
-def _announced(path: tuple[str, ...]) -> EntryPoints:
+def _announced(path: tuple[str, ...]) -> Any:
     """Entry points of the packages on `path`, where Python looks: read once, for it takes a while."""
     return entry_points()
 
