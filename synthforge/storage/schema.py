@@ -5,8 +5,8 @@ writing, reading, `verify` and the table of docs/dataset.md follow from that.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property, partial
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -121,6 +121,10 @@ class Layout:
     distortion: bool = False
     dense: int = 0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the labels, whose functions do not pickle."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
     @property
     def sizes(self) -> dict[str, int]:
         """Axes of labels by their letters."""
@@ -128,6 +132,7 @@ class Layout:
         sizes = {"H": self.resolution, "W": self.resolution, "Z": self.latent, "D": self.dense}
         return sizes | {letter: len(names) for letter, names in named.items()}
 
+    @cached_property
     def labels(self) -> dict[str, Label]:
         """Labels by name, in the order they are stored, their shapes in numbers."""
         sizes = self.sizes

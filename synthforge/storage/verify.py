@@ -72,7 +72,7 @@ def _shard_faults(
             yield f"{key} is {attributes[key]}, the index says {value}"
     try:
         with h5py.File(path, "r") as file:
-            labels = _layout(file, index).labels()
+            labels = _layout(file, index).labels
             faults = list(_schema_faults(file, labels, shard["n_samples"], index["schema_version"]))
             yield from faults
             for row in range(0 if faults else shard["n_samples"]):

@@ -31,7 +31,7 @@ def encode_frame(frame: Frame, layout: Layout) -> Record:
         DatasetError: a value does not fit the layout; the message names sample and label.
     """
     record: Record = {}
-    for name, label in layout.labels().items():
+    for name, label in layout.labels.items():
         where, dtype = f"sample {frame.params.index}, {name}", label.on_disk
         try:
             value = label.value(frame)
@@ -63,7 +63,7 @@ class ShardWriter:
         self.partial = self.path.with_name(self.path.name + ".tmp")
         self.n_written = 0
         self.rejected: Counter[str] = Counter()
-        self.labels = layout.labels()
+        self.labels = layout.labels
         self.rows = {
             name: np.zeros((plan.n_samples, *label.shape), label.on_disk)
             for name, label in self.labels.items()

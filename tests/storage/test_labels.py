@@ -93,8 +93,8 @@ def test_labels_have_names_of_their_own_and_say_what_they_are() -> None:
 
 
 def test_a_layout_travels_to_workers() -> None:
-    layout = pickle.loads(pickle.dumps(fake_layout()))
-    assert list(layout.labels()) == list(fake_layout().labels())
+    layout = fake_layout()
+    assert list(layout.labels) == list(pickle.loads(pickle.dumps(layout)).labels)
 
 
 @pytest.mark.parametrize("drawn", [{"categorical": {"tinted": 1}}, {"categorical": {"clear": 1, "none": 2}}])
