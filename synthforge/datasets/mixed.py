@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 from torch.utils.data import Sampler
 
+from synthforge.datasets.batches import epoch_order
 from synthforge.datasets.sample import Sample
 from synthforge.datasets.source import Derived, Source
-from synthforge.datasets.views import epoch_order
 from synthforge.rng import sample_rng
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,10 @@ class CheckError(DatasetError):
     def __init__(self, code: str, what: str, *, where: str = "", fix: str = ""):
         self.code = code
         super().__init__(f"{code}: {what}", where=where, fix=fix)
+
+    def __reduce__(self):  # workers hand it to the process that waits for them
+        what = self.what.removeprefix(f"{self.code}: ")
+        return partial(type(self), where=self.where, fix=self.fix), (self.code, what)
 
 
 @dataclass(frozen=True)

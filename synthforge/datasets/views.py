@@ -4,23 +4,22 @@ View n of a run is the same whatever worker makes it and wherever the run was in
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler
+from torch.utils.data import ConcatDataset, Dataset, Sampler
 
 from synthforge.conventions import IGNORE, LANDMARK_FLIP, N_LANDMARKS
 from synthforge.datasets import geometry
 from synthforge.datasets.augment import AugmentConfig, random_matrix
 from synthforge.datasets.backgrounds import background, swap_background
+from synthforge.datasets.batches import Loader, Start, epoch_order
 from synthforge.datasets.photometric import photometric
 from synthforge.datasets.sample import Sample
 from synthforge.datasets.source import Source, runs_of
-from synthforge.datasets.workers import one_thread
 from synthforge.rng import sample_rng
-
-WINDOW = 16  # runs of samples (shards) that are shuffled together and held open
 
 
 class Views(Dataset):
@@ -125,19 +124,6 @@ class Views(Dataset):
         return maps
 
 
-def epoch_order(runs: Sequence[int], rng: np.random.Generator, window: int = WINDOW) -> np.ndarray:
-    """Every sample once: runs (shards) in random order, and the samples of `window` runs mixed.
-
-    Reading then touches few files at a time; with no more runs than `window` it is a plain permutation.
-    """
-    first = np.concatenate([[0], np.cumsum(runs)])
-    order = rng.permutation(len(runs))
-    groups = [order[i : i + window] for i in range(0, len(order), window)]
-    return np.concatenate(
-        [rng.permutation(np.concatenate([np.arange(first[r], first[r + 1]) for r in g])) for g in groups]
-    )
-
-
 class ViewSampler(Sampler):
     """(view, sample) pairs `first` to `last`: a fresh seeded order of the samples per pass.
 
@@ -165,39 +151,34 @@ class ViewSampler(Sampler):
             yield view, int(order[view % n])
 
 
-def train_loader(
-    views: Dataset,
-    batch: int,
-    first_step: int,
-    last_step: int,
-    seed: int,
-    workers: int,
-    share: tuple[int, int] = (0, 1),
-    start: str = "fork",
-    sampler: Sampler | None = None,
-) -> DataLoader:
-    """Batches `first_step` to `last_step` of a run.
+class ViewLoader(Loader):
+    """Batches of views.
 
     Args:
         views: `Views`, or `JoinedViews` of several sources.
-        batch: of all processes together.
-        workers: processes that make views beside the training one.
-        share: number of this process, processes.
-        start: how workers begin, fork or spawn.
-        sampler: of (view, sample) pairs (default: `ViewSampler`).
+        pairs: (view, sample) of each crop in turn, such as a `ViewSampler`; its length may count crops that
+            an earlier part of the run has shown.
+        size, workers, start: as in `Loader`.
     """
-    if sampler is None:
-        sampler = ViewSampler(views.runs, first_step * batch, last_step * batch, seed, share)
-    return DataLoader(
-        views,
-        batch_size=batch // share[1],
-        sampler=sampler,
-        num_workers=workers,
-        persistent_workers=False,
-        prefetch_factor=4 if workers else None,
-        multiprocessing_context=start if workers else None,
-        worker_init_fn=one_thread,
-    )
+
+    def __init__(
+        self, views: Dataset, pairs: Sampler | Sequence, size: int, workers: int = 0, start: Start = "fork"
+    ):
+        self.views, self.pairs = views, pairs
+        view = views[next(iter(pairs), (0, 0))]
+        forms = {name: (tuple(v.shape), v.numpy().dtype) for name, v in view.items()}
+        super().__init__(forms, size, workers, start, "training data")
+
+    def __len__(self) -> int:
+        return -(-len(self.pairs) // self.size)
+
+    def keys(self) -> Iterator[list[tuple[int, int]]]:
+        pairs = iter(self.pairs)
+        return iter(lambda: list(islice(pairs, self.size)), [])
+
+    def read_into(self, key: tuple[int, int], out: dict[str, np.ndarray]) -> None:
+        for name, value in self.views[key].items():
+            out[name][...] = value.numpy()
 
 
 class JoinedViews(Dataset):

@@ -9,7 +9,7 @@ import torch
 log = logging.getLogger(__name__)
 
 
-def one_thread(_: int) -> None:
+def one_thread() -> None:
     """For a loader's worker: the other cores have workers of their own."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from synthforge.datasets.augment import augmentation
 from synthforge.datasets.source import Source
-from synthforge.datasets.views import Views
+from synthforge.datasets.views import ViewLoader, Views
 from synthforge.models.label_nets import LabelTuned, PointTranslator
 from synthforge.models.multitask import normalise
 
@@ -28,13 +28,10 @@ def fit_adapter(net: LabelTuned, photographs: Source, repeats: int, seed: int) -
     predicted, true = [], []
     net.eval()
     with torch.no_grad():
-        for repeat in range(repeats):
-            items = [views[repeat * n + i, i] for i in range(n)]
-            for start in range(0, n, 64):
-                rgb = torch.stack([item["rgb"] for item in items[start : start + 64]])
-                predicted.append(net.backbone(normalise(rgb), ["points"]).points)
-            true += [item["points"] for item in items]
-    x, y = torch.cat(predicted), torch.stack(true)
+        for batch in ViewLoader(views, [(k, k % n) for k in range(repeats * n)], 64):
+            predicted.append(net.backbone(normalise(batch["rgb"]), ["points"]).points)
+            true.append(batch["points"])
+    x, y = torch.cat(predicted), torch.cat(true)
     photo = torch.arange(n).repeat(repeats)
     candidates = product(PENALTIES, OFFSET_PENALTIES)
     penalties = min(candidates, key=lambda pair: _cross_validate(x, y, photo, *pair))

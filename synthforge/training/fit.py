@@ -15,10 +15,10 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from synthforge.config import to_dict
-from synthforge.datasets.views import train_loader
+from synthforge.datasets.views import ViewLoader, ViewSampler
 from synthforge.datasets.workers import keep_freed_memory
 from synthforge.errors import ConfigError, DatasetError
 from synthforge.models.domain_norm import BatchInstanceNorm2d
@@ -72,6 +72,11 @@ class FitConfig:
         parts = self.accumulate * self.processes
         if self.batch % parts:
             raise ConfigError(f"got {self.batch}", where="batch", fix=f"use a multiple of {parts}")
+
+    @property
+    def last(self) -> int:
+        """The step that the batches of a run end with."""
+        return self.steps if not self.minutes else 10**7
 
     @property
     def processes(self) -> int:
@@ -270,24 +275,29 @@ class Batches(L.LightningDataModule):
         check: loader of the held-out batches (None: nothing held out).
     """
 
-    def __init__(self, train: Callable[[int, int], DataLoader], check: DataLoader | None = None):
+    def __init__(self, train: Callable[[int, int], ViewLoader], check: ViewLoader | None = None):
         super().__init__()
         self.train, self.check = train, check
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> ViewLoader:
         return self.train(self.trainer.global_rank, self.trainer.world_size)
 
-    def val_dataloader(self) -> DataLoader | list:
+    def val_dataloader(self) -> ViewLoader | list:
         return self.check or []
 
 
 def run_loader(
-    views: Dataset, config: FitConfig, first: int, share: tuple[int, int], sampler: Sampler | None = None
-) -> DataLoader:
-    """The training batches of a run from step `first` on, or this process's share of them."""
-    last = config.steps if not config.minutes else 10**7
-    how = {"workers": config.workers, "share": share, "start": config.start, "sampler": sampler}
-    return train_loader(views, config.batch, first, last, config.seed, **how)
+    views: Dataset, config: FitConfig, first: int, share: tuple[int, int], pairs: Sampler | None = None
+) -> ViewLoader:
+    """The training batches of a run from step `first` on, or this process's share of them.
+
+    Args:
+        share: number of this process, processes.
+        pairs: (view, sample) of each crop in turn (default: `ViewSampler`).
+    """
+    if pairs is None:
+        pairs = ViewSampler(views.runs, first * config.batch, config.last * config.batch, config.seed, share)
+    return ViewLoader(views, pairs, config.batch // share[1], config.workers, config.start)
 
 
 def fit(

@@ -10,7 +10,6 @@ from typing import ClassVar, Literal
 import lightning as L
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from synthforge import strict_yaml
 from synthforge.config import to_dict
@@ -20,7 +19,7 @@ from synthforge.datasets.mixed import MixSampler, RelabelledSource
 from synthforge.datasets.sample import CROP_SCALE, LANDMARK_BOX
 from synthforge.datasets.shards import ShardSource
 from synthforge.datasets.source import CachedSource, Source
-from synthforge.datasets.views import JoinedViews, Views
+from synthforge.datasets.views import JoinedViews, ViewLoader, Views
 from synthforge.errors import ConfigError, DatasetError
 from synthforge.models import losses
 from synthforge.models.domain_norm import adapt_statistics
@@ -302,8 +301,8 @@ def _loader(config: LabelTrainConfig, net: LabelTuned, photographs: Source, shar
     ]
     views = JoinedViews([real, *made])
 
-    def make(*share: int) -> DataLoader:
-        span = first * run.batch, (run.steps if not run.minutes else 10**7) * run.batch
+    def make(*share: int) -> ViewLoader:
+        span = first * run.batch, run.last * run.batch
         runs = real.runs, [n for part in made for n in part.runs]
         sampler = MixSampler(*runs, config.real_share, *span, run.seed, share)
         return run_loader(views, run, first, share, sampler)
@@ -318,9 +317,5 @@ def _adapt(net: LabelTuned, photographs: Source, config: LabelTrainConfig) -> No
     whole = max(1, n * config.adapter_views // size) * size  # batches of one size count alike
     device = next(net.parameters()).device
 
-    def batches():
-        for start in range(0, whole, size):
-            rgb = torch.stack([views[k, k % n]["rgb"] for k in range(start, start + size)])
-            yield normalise(rgb.to(device))
-
-    adapt_statistics(net.backbone, batches())
+    batches = ViewLoader(views, [(k, k % n) for k in range(whole)], size)
+    adapt_statistics(net.backbone, (normalise(batch["rgb"].to(device)) for batch in batches))

@@ -10,7 +10,6 @@ import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from synthforge import strict_yaml
 from synthforge.config import to_dict
@@ -20,7 +19,7 @@ from synthforge.datasets.detected import DetectedSource
 from synthforge.datasets.sample import CROP_SCALE
 from synthforge.datasets.shards import ShardSource
 from synthforge.datasets.source import CachedSource, Derived, Source
-from synthforge.datasets.views import JoinedViews, Views
+from synthforge.datasets.views import JoinedViews, ViewLoader, Views
 from synthforge.detector import LandmarkDetector
 from synthforge.errors import ConfigError, DatasetError
 from synthforge.licences import of_training
@@ -274,11 +273,11 @@ def train(
     module.record = record
     size, stride, run = config.model.input_size, module.net.label_stride, config.fit
     views = JoinedViews([Views(s, size, stride, config.augment, run.seed) for s, _ in sources])
-    held = [Views(s, size, stride)[i] for _, s in sources for i in range(len(s))]
+    held = JoinedViews([Views(s, size, stride) for _, s in sources])
     if first_process():
         out.mkdir(parents=True, exist_ok=True)
         (out / "config.yaml").write_text(strict_yaml.to_text(to_dict(config)), encoding="utf-8")
-    check = DataLoader(held, run.batch) if held else None
+    check = ViewLoader(held, [(i, i) for i in range(len(held))], run.batch) if len(held) else None
     panels = (PanelWriter(next(iter(check)), out / "panels"),) if check else ()
     batches = Batches(lambda *share: run_loader(views, run, start.step, share), check)
     taken = fit(module, batches, out, start.checkpoint, panels, progress_bar)

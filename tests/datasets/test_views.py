@@ -6,10 +6,11 @@ import torch
 
 from synthforge.conventions import ClassSchema
 from synthforge.datasets.augment import AUGMENTATIONS
-from synthforge.datasets.sample import Sample
+from synthforge.datasets.batches import epoch_order
+from synthforge.datasets.sample import CheckError, Sample
 from synthforge.datasets.shards import ShardSource
 from synthforge.datasets.source import SourceInfo
-from synthforge.datasets.views import JoinedViews, Views, ViewSampler, epoch_order, train_loader
+from synthforge.datasets.views import JoinedViews, ViewLoader, Views, ViewSampler
 from synthforge.storage.run import run
 from tests.helpers.fake_source import FakeConfig, FakeSource
 
@@ -102,10 +103,25 @@ def test_processes_share_each_batch():
 def test_batches_are_the_same_with_and_without_workers():
     views = JoinedViews([Views(Faces(3), 32, 2, AUGMENTATIONS["medium"]), Views(Faces(2), 32, 2)])
     assert len(views) == 5
-    alone, helped = (list(train_loader(views, 4, 0, 3, seed=0, workers=w)) for w in (0, 2))
+    alone, helped = (list(ViewLoader(views, ViewSampler([5], 0, 12, 0), 4, w)) for w in (0, 2))
     assert len(alone) == 3
     for a, b in zip(alone, helped, strict=True):
         assert all(torch.equal(a[k], b[k]) for k in a)
+    number, index = list(ViewSampler([5], 0, 12, 0))[6]
+    assert all(torch.equal(alone[1][k][2], v) for k, v in views[number, index].items())
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_a_reader_finds_wrong_is_told_as_it_is(workers):
+    class Broken(Faces):
+        def __getitem__(self, index):
+            if index == 3:
+                raise CheckError("E112", "cannot be read as an image", where="3.jpg", fix="mend it")
+            return super().__getitem__(index)
+
+    with pytest.raises(CheckError, match="3.jpg: E112: cannot be read as an image; mend it") as error:
+        list(ViewLoader(Views(Broken(), 32), [(i, i) for i in range(5)], 2, workers))
+    assert error.value.code == "E112"
 
 
 def test_shards_are_read_with_the_contour_for_jaw(tmp_path):
