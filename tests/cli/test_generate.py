@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 
 import cv2
@@ -42,6 +43,13 @@ def test_generate_says_where_and_what_next(fake: type[FakeSource]) -> None:
     assert "made 0 samples" in again.output and again.exit_code == 0
     more = call("generate", "--n", 8, "--resolution", 32, "--workers", 0)
     assert "made 3 samples" in more.output and len(DatasetReader("out/default")) == 8
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_new_installation_says_that_it_compiles(fake: type[FakeSource], compiled, monkeypatch) -> None:
+    monkeypatch.setattr(import_module("synthforge.render.rasterize"), "is_compiled", lambda: compiled)
+    lines = call("generate", "--n", 2, "--resolution", 32, "--workers", 0).stdout.splitlines()
+    assert [line.startswith("compiling, once") for line in lines[:2]] == [not compiled, False]
 
 
 def test_options_and_set_reach_the_configuration(fake: type[FakeSource]) -> None:
