@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -23,11 +23,17 @@ from synthforge.storage.writer import encode_frame
 
 
 def measure(
-    config: GenerateConfig, device: str = "auto", batch_size: int = 0, repeats: int = 3, n: int = 0
+    config: GenerateConfig,
+    device: str = "auto",
+    batch_size: int = 0,
+    repeats: int = 3,
+    n: int = 0,
+    progress: Callable[[int, int], None] = lambda done, wanted: None,
 ) -> Iterator[dict[str, Any]]:
     """Figures of one configuration, each {name, value, unit, ...what it was measured under}.
 
     Stages: medians over `repeats` batches after one to warm up, with the device waited for between them.
+    `progress` is called with (batches done, batches wanted).
     End to end (`n` > 0): `n` samples written to a temporary folder by as many workers as there are cores.
 
     Raises:
@@ -49,9 +55,11 @@ def measure(
 
     taken: dict[str, list[float]] = defaultdict(list)
     for i in range(repeats + 1):
+        progress(i, repeats + 1)
         seconds = _one_batch(source, range(i * batch, (i + 1) * batch))
         for name, value in seconds.items() if i else ():
             taken[name].append(value)
+    progress(repeats + 1, repeats + 1)
     for name, values in taken.items():
         yield figure(name, median(values) / batch, "s/image")
     if cuda:

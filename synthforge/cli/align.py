@@ -6,13 +6,24 @@ import click
 
 
 @click.command()
-@click.option("--n", type=click.IntRange(2), default=64, show_default=True, help="Samples to fit on.")
-@click.option("--config", default="paper", show_default=True, metavar="YAML|NAME", help="What is sampled.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other samples.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
-@click.option("--batch-size", type=click.IntRange(0), default=0, help="Default: by the device.")
+@click.option("--n", type=click.IntRange(2), default=64, help="Number of samples to fit on.")
+@click.option(
+    "--config", default="paper", metavar="YAML|NAME", help="Configuration that the samples come from."
+)
+@click.option("--seed", type=int, default=0, help="Another seed, other samples.")
+@click.option("--device", default="auto", help="cpu, cuda, cuda:1, ...")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(0),
+    default=0,
+    help="Samples drawn at once; 0 takes what suits the device.",
+)
 @click.option("--detector", metavar="MODULE:FUNCTION", help="Your landmark detector: RGB image -> 68 x, y.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: where generate looks.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; by default where generate looks for it.",
+)
 def align(
     n: int, config: str, seed: int, device: str, batch_size: int, detector: str | None, out: Path | None
 ) -> None:
@@ -20,21 +31,20 @@ def align(
 
     Done once for each checkpoint; `generate` does it by itself if it was not.
     """
-    from tqdm import tqdm
-
-    from synthforge.config import config_path, load_config
+    from synthforge.cli.bars import bar
+    from synthforge.cli.settings import resolve
     from synthforge.detector import load_detector
     from synthforge.generators.next3d.fit import affine_path, fit
     from synthforge.pipeline.config import GenerateConfig
 
     given = ["backend=next3d", "head=flame", f"seed={seed}"]
-    resolved = load_config(GenerateConfig, config_path("generate", config), given)
+    resolved = resolve(GenerateConfig, config, given)
     path = out or affine_path()
     found = load_detector(detector) if detector else None
-    with tqdm(total=n, unit="sample", dynamic_ncols=True, desc="aligning") as bar:
+    with bar("sample", "aligning") as progress:
         affine = fit(
             resolved.settings, resolved.head, resolved.scene, n, seed, device, batch_size, found,
-            lambda done, total: bar.update(done - bar.n),
+            progress,
         )  # fmt: skip
     affine.save(path)
     for pose in affine.poses:

@@ -7,6 +7,14 @@ from typing import Any
 
 import click
 
+from synthforge.cli.help import Setting, set_option
+
+CONFIG = "synthforge.pipeline.config:GenerateConfig"
+SCENE = "synthforge.scene.config:SceneConfig"
+PATHTRACE = "synthforge.generators.mitsuba.plugin:PathtraceConfig"
+NEXT3D = "synthforge.generators.next3d.plugin:Next3dConfig"
+BACKENDS = "synthforge.generators.registry:BACKENDS"
+HEADS = "synthforge.heads.registry:HEADS"
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -24,27 +32,52 @@ def _span(_: click.Context, option: click.Parameter, text: str | None) -> tuple[
 
 
 @click.command()
-@click.option("--n", type=click.IntRange(1), default=64, show_default=True, help="Samples wanted in all.")
-@click.option("--out", type=_FOLDER, help="Folder to write; default out/NAME of the configuration.")
-@click.option("--config", metavar="YAML|NAME", help="What to make.  [default: default; next3d: paper]")
-@click.option("--backend", help="What makes the images.  [raster, pathtrace, next3d]")
-@click.option("--head", help="Head model.  [anthro, ict, flame]")
-@click.option("--resolution", type=int, help="Image side in pixels.")
-@click.option("--seed", type=int, help="Another seed, other samples.")
-@click.option("--codec", help="How images are stored.  [jpeg, png, raw]")
-@click.option("--shard-size", type=int, help="Samples per file.")
-@click.option("--spp", type=int, help="Of pathtrace: light paths per pixel.  [64]")
-@click.option("--weights", help="Of next3d: your checkpoint, or ones to try it without.  [released, random]")
-@click.option("--precision", help="Of next3d's networks.  [fp32, bf16, fp16]")
-@click.option("--views-per-identity", type=int, help="Consecutive samples that show one person.")
-@click.option("--device", default="auto", show_default=True, help="Of next3d: cpu, cuda, cuda:1, ...")
-@click.option("--batch-size", type=click.IntRange(0), default=0, help="Of next3d; default: by the device.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a configuration key.")
-@click.option("--workers", type=click.IntRange(0), help="Processes; default: one per core. 0: in this one.")
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
-              help="Processes of this machine, or Ray tasks, one per shard.")  # fmt: skip
+@click.option("--n", type=click.IntRange(1), default=64, help="Number of samples wanted in all.")
+@click.option("--out", type=_FOLDER, help="Folder to write; by default out/NAME of the configuration.")
+@click.option(
+    "--config",
+    metavar="YAML|NAME",
+    help="What to make; by default what backend and head are made for (synthforge config list).",
+)
+@click.option("--backend", cls=Setting, of=CONFIG, names=BACKENDS, help="What makes the images.")
+@click.option("--head", cls=Setting, of=CONFIG, names=HEADS, help="Head model.")
+@click.option("--resolution", cls=Setting, of=CONFIG, type=int, help="Side of the images in pixels.")
+@click.option("--seed", cls=Setting, of=CONFIG, type=int, help="Another seed gives other samples.")
+@click.option("--codec", cls=Setting, of=CONFIG, help="How images are stored.")
+@click.option("--shard-size", cls=Setting, of=CONFIG, type=int, help="Samples in each file.")
+@click.option("--spp", cls=Setting, of=PATHTRACE, type=int, help="For pathtrace: light paths per pixel.")
+@click.option(
+    "--weights",
+    cls=Setting,
+    of=NEXT3D,
+    help="For next3d: your checkpoint, or random weights to try it without one.",
+)
+@click.option("--precision", cls=Setting, of=NEXT3D, help="For next3d: precision of its networks.")
+@click.option(
+    "--views-per-identity", cls=Setting, of=SCENE, type=int, help="Consecutive samples that show one person."
+)
+@click.option("--device", default="auto", help="For next3d: cpu, cuda, cuda:1, ...")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(0),
+    default=0,
+    help="For next3d: samples drawn at once; 0 takes what suits the device.",
+)
+@set_option
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    help="Worker processes; by default one for each core. With 0 this process does the work.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    help="Processes of this machine, or Ray tasks, one for each shard.",
+)
 @click.option("--shards", callback=_span, metavar="A:B", help="Only shards A to B-1, for job arrays.")
-@click.option("--preview", is_flag=True, help="Only draw nine faces of it as one PNG, OUT-preview.png.")
+@click.option("--preview", is_flag=True,
+              help="Only draw nine faces of the configuration as one PNG, OUT-preview.png.")  # fmt: skip
 def generate(
     n: int,
     out: Path | None,
@@ -150,8 +183,12 @@ def verify(folder: Path) -> None:
 @click.command()
 @click.argument("folder", metavar="DIR", type=_FOLDER)
 @click.argument("index", type=int)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="PNG; default sample-INDEX.png.")
-@click.option("--resolution", type=click.IntRange(32, 4096), help="Image side; default: as stored.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="PNG to write; by default sample-INDEX.png.",
+)
+@click.option("--resolution", type=click.IntRange(32, 4096), help="Side of the image; by default as stored.")
 @click.option("--labels", is_flag=True, help="Show segmentation, landmarks, depth and normals beside it.")
 def render(folder: Path, index: int, out: Path | None, resolution: int | None, labels: bool) -> None:
     """Make sample INDEX of DIR again from its stored parameters, as a PNG."""

@@ -1,7 +1,7 @@
 """Examples for the help of every command, and options that show the defaults of configurations."""
 
 import typing
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
@@ -39,8 +39,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "dataset": ("dataset check --layout 300w --data PATH/300W",),
     "dataset check": ("dataset check --layout 300w --data PATH/300W --samples 0",),
     "align": ("align --n 64 --device cuda",),
-    "bench": ("bench next3d --batch-size 1,4",),
-    "bench next3d": ("bench next3d --weights random --batch-size 1,4 --repeats 5",),
+    "bench": ("bench raster --n 64", "bench next3d --weights random --batch-size 1,4 --repeats 5"),
     "assets": ("assets check", "assets add ict-facekit PATH/ICT-FaceKit"),
     "assets add": ("assets add ict-facekit PATH/ICT-FaceKit", "assets add flame PATH/FLAME2023"),
     "assets list": ("assets list",),
@@ -68,21 +67,27 @@ class Setting(click.Option):
     """An option that sets a key of a configuration, and shows that key's choices and default.
 
     Args:
-        of: "module:Class" of the dataclass that has the key; it is imported when help is asked for.
-        key: its field, if not of the option's own name.
+        of: "module:Class" of the dataclass that has a field of the option's name; imported for help only.
+        names: "module:REGISTRY" of the things that can be named, if these are the choices.
     """
 
-    def __init__(self, *names: Any, of: str, key: str | None = None, **options: Any):
-        super().__init__(*names, **options)
-        self.of, self.key = of, key or self.name
+    def __init__(self, *declarations: Any, of: str, names: str = "", **options: Any):
+        super().__init__(*declarations, **options)
+        self.of, self.names = of, names
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        module, _, cls = self.of.partition(":")
-        cls = getattr(import_module(module), cls)
-        field = next(f for f in fields(cls) if f.name == self.key)
-        hint = typing.get_type_hints(cls)[self.key]
-        words = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
-        parts = [", ".join(words)] if words else []
-        parts += [f"default: {field.default}"] if field.default is not MISSING else []
+        cls = _object(self.of)
+        hint = typing.get_type_hints(cls)[self.name]
+        choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+        if self.names:
+            choices = _object(self.names).points()
+        default = next(f.default for f in fields(cls) if f.name == self.name)
+        parts = [", ".join(choices)] if choices else []
         option, text = super().get_help_record(ctx)
-        return option, f"{text}  [{'; '.join(parts)}]"
+        return option, f"{text}  [{'; '.join([*parts, f'default: {default}'])}]"
+
+
+def _object(place: str) -> Any:
+    """What stands at "module:name"."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
