@@ -146,8 +146,10 @@ def laid_over(cls: Any, below: Any, above: Any) -> Any:
     """Plain data `above` over plain data `below`, both for type `cls`.
 
     Keys of dataclasses and entries by name are merged, at every depth. All else is replaced whole: numbers,
-    words, lists, and what reads itself, such as a distribution.
+    words, lists, and what reads itself, such as a distribution. A class may have its own `laid_over`.
     """
+    if hasattr(cls, "laid_over"):
+        return cls.laid_over(below, above)
     if not (isinstance(below, dict) and isinstance(above, dict)):
         return above
     inside = _inside(cls, below | above)

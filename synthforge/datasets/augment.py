@@ -78,6 +78,16 @@ class AugmentConfig:
         """Keys of the YAML form and their types."""
         return {f.name: f.type for f in fields(cls)} | {"preset": str}
 
+    @classmethod
+    def laid_over(cls, below: Any, above: Any) -> Any:
+        """YAML form of `above` over `below`: keys change what is below, a preset replaces it."""
+        if not isinstance(above, dict) or "preset" in above:
+            return above
+        base = cls.from_plain(below, "augment").to_plain()
+        if isinstance(photometric := above.get("photometric"), dict):
+            above = above | {"photometric": base["photometric"] | photometric}
+        return base | above
+
     def to_plain(self) -> dict:
         """As `from_plain` reads it, all keys given."""
         return {f.name: to_dict(getattr(self, f.name)) for f in fields(self)}

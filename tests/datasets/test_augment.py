@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthforge.config import from_dict, to_dict
+from synthforge.config import from_dict, load_config, to_dict
 from synthforge.conventions import LANDMARK_FLIP
 from synthforge.datasets import geometry
 from synthforge.datasets.augment import AUGMENTATIONS, AugmentConfig, random_matrix
@@ -224,3 +224,22 @@ def test_presets_by_name_and_with_changes():
 def test_what_no_crop_can_be_is_refused(wrong):
     with pytest.raises(ConfigError):
         from_dict(TrainConfig, {"augment": wrong}, "t")
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "expected"),
+    [
+        ("augment: datagen", "{mirror: 0.3, photometric: {grey: 0.6}}",
+         "{preset: datagen, mirror: 0.3, photometric: {grey: 0.6}}"),
+        ("augment: {preset: weak, shift: 0.2}", "{mirror: 0.3}", "{preset: weak, shift: 0.2, mirror: 0.3}"),
+        ("augment: {shift: 0.2}", "{preset: strong, mirror: 0.3}", "{preset: strong, mirror: 0.3}"),
+        ("augment: {shift: 0.2}", "strong", "strong"),
+        ("half: true", "{mirror: 0.3}", "{mirror: 0.3}"),
+    ],
+)  # fmt: skip
+def test_augmentation_over_a_base(tmp_path, below, above, expected):
+    (tmp_path / "below.yaml").write_text(below)
+    (tmp_path / "above.yaml").write_text(f"base: below.yaml\naugment: {above}")
+    (tmp_path / "expected.yaml").write_text(f"augment: {expected}")
+    found = load_config(TrainConfig, tmp_path / "above.yaml").augment
+    assert found == load_config(TrainConfig, tmp_path / "expected.yaml").augment
