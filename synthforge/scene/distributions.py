@@ -10,11 +10,12 @@ of each band, `{given: {age: {0: 0.1, 50: {uniform: [0, 1]}}}}`.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from synthforge.errors import ConfigError
+
+if TYPE_CHECKING:  # loads with the first draw: a configuration is checked without it
+    import numpy
 
 Value = float | str
 
@@ -58,8 +59,10 @@ class Distribution:
             return self.args
         return {self.kind: dict(self.args) if self.kind == "categorical" else list(self.args)}
 
-    def sample(self, rng: np.random.Generator, drawn: dict[str, Value], size: int | None = None) -> Any:
+    def sample(self, rng: "numpy.random.Generator", drawn: dict[str, Value], size: int | None = None) -> Any:
         """A draw (or `size` independent ones as float64); `drawn` holds values for `given`."""
+        import numpy as np
+
         match self.kind:
             case "constant":
                 return self.args if size is None else np.full(size, self.args)
@@ -71,7 +74,7 @@ class Distribution:
                 mean, std, low, high = self.args
                 if std == 0:
                     return mean if size is None else np.full(size, mean)
-                from scipy.special import ndtr, ndtri  # heavy, and not needed to read a configuration
+                from scipy.special import ndtr, ndtri
 
                 a, b = ndtr((low - mean) / std), ndtr((high - mean) / std)
                 draw = mean + std * ndtri(rng.uniform(a, b, size))
@@ -89,7 +92,7 @@ class Distribution:
                 return self._leaf(drawn).sample(rng, drawn, size)
 
     def redrawn(
-        self, value: Value, before: dict[str, Value], now: dict[str, Value], rng: np.random.Generator
+        self, value: Value, before: dict[str, Value], now: dict[str, Value], rng: "numpy.random.Generator"
     ) -> Value:
         """A draw given `now` in place of `value`, which was drawn given `before`: the same if it can be.
 
@@ -190,7 +193,7 @@ class Distribution:
 class Stream:
     """Random numbers of one stream, and the values that replace what is drawn from it."""
 
-    rng: np.random.Generator
+    rng: "numpy.random.Generator"
     fixed: Mapping[str, Any]
 
     def __call__(self, name: str, distribution: Distribution, size: int | None = None) -> Any:
@@ -198,7 +201,11 @@ class Stream:
         drawn = distribution.sample(self.rng, {}, size)
         if name not in self.fixed:
             return drawn
-        return self.fixed[name] if size is None else np.full(size, float(self.fixed[name]))
+        if size is None:
+            return self.fixed[name]
+        import numpy as np
+
+        return np.full(size, float(self.fixed[name]))
 
 
 def _readable(value: Value) -> str:

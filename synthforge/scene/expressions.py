@@ -4,7 +4,10 @@ A name without _L/_R stands for both sides (each side gets up to 15 % more or le
 follow the action units of Ekman & Friesen's FACS (1978): 6+12 happiness, 1+4+15 sadness, ...
 """
 
-import numpy as np
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # loads with the first draw: a configuration is checked without it
+    import numpy
 
 EXPRESSIONS: dict[str, dict[str, tuple[float, float]]] = {
     "neutral": {},
@@ -110,12 +113,14 @@ _ONE_SIDED = ("smirk", "wink")
 
 
 def draw_expression(
-    name: str, names: tuple[str, ...], rng: np.random.Generator, intensity: float | None = None
-) -> np.ndarray:
+    name: str, names: tuple[str, ...], rng: "numpy.random.Generator", intensity: float | None = None
+) -> "numpy.ndarray":
     """Weights (float32, in [0, 1]) for a head whose expressions are called `names`.
 
     Each weight is drawn from its range; given an `intensity`, it is that share of the range's upper end.
     """
+    import numpy as np
+
     weights = dict.fromkeys(names, 0.0)
     mirrored = name in _ONE_SIDED and rng.random() < 0.5
     drawn = [

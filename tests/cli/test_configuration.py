@@ -19,7 +19,17 @@ from synthforge.pipeline.config import GenerateConfig
 from synthforge.scene.distributions import Distribution
 from synthforge.strict_yaml import parse
 
-HEAVY = ("torch", "numba", "scipy", "cv2", "h5py", "lightning", "pandas", "synthforge.pipeline.source")
+HEAVY = (
+    "numpy",
+    "torch",
+    "numba",
+    "scipy",
+    "cv2",
+    "h5py",
+    "lightning",
+    "pandas",
+    "synthforge.pipeline.source",
+)
 MINE = "scene: {attributes: {sex: woman}}\n"
 
 

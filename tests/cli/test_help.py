@@ -16,7 +16,7 @@ from synthforge.generators.registry import BACKENDS
 from synthforge.heads.registry import HEADS
 from synthforge.pipeline.config import GenerateConfig
 
-HEAVY = ("torch", "numba", "scipy", "cv2", "h5py", "lightning")
+HEAVY = ("numpy", "torch", "numba", "scipy", "cv2", "h5py", "lightning")
 
 
 def every_command(group=main, path=()):
