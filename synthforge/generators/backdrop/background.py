@@ -1,4 +1,4 @@
-"""What stands behind the head, out of focus; linear RGB in exposed units (1 is white)."""
+"""Backgrounds, out of focus; linear RGB as exposed (1 is white)."""
 
 import os
 from pathlib import Path
@@ -14,17 +14,20 @@ from synthforge.generators.shading.color import LUMINANCE, srgb_to_linear
 _IMAGES = (".jpg", ".jpeg", ".png")
 PANORAMAS = (".hdr", ".exr", ".png", ".jpg", ".jpeg")
 _OPENEXR = "OPENCV_IO_ENABLE_OPENEXR"
+os.environ.setdefault(_OPENEXR, "1")  # OpenCV asks for it once, at the first .exr file that it meets
 _BRIGHTNESS = {"day": 0.34, "evening": 0.16, "night": 0.05, "studio": 0.25, "indoor": 0.22}
-_CANVAS = 160  # pixels along a side of the painting
-_BURNT = 12.0  # times white, the brightest that a light is in the blur
-_RADIUS = {"room": (0.015, 0.05), "outdoor": (0.015, 0.05), "texture": (0.004, 0.025)}  # of the height
+_CANVAS = 160  # pixels along a side of the painted scene
+_BURNT = 12.0  # times white, the largest radiance that is blurred
+# radius of the blur, share of the height
+_RADIUS = {"room": (0.015, 0.05), "outdoor": (0.015, 0.05), "texture": (0.004, 0.025)}
 
 
 def image_files(folder: Path, suffixes: tuple[str, ...] = _IMAGES) -> list[Path]:
-    """Images in a user's folder, in the order of their names.
+    """Images in a user's folder and the folders below it, in the order of their names.
 
     Raises:
-        AssetError: the folder is missing or holds none, or a file is no image or OpenEXR and that is off.
+        AssetError: the folder is missing or holds no images; a file is not an image, or an .exr while
+            OpenCV's reader for them is off.
     """
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes) if folder.is_dir() else []
     if not files:
@@ -36,8 +39,6 @@ def image_files(folder: Path, suffixes: tuple[str, ...] = _IMAGES) -> list[Path]
 
 
 def _is_image(file: Path) -> bool:
-    if file.suffix.lower() == ".exr":  # OpenCV's codec is off unless asked for, before its first use
-        os.environ.setdefault(_OPENEXR, "1")
     try:
         return cv2.haveImageReader(str(file))
     except cv2.error as error:
@@ -48,10 +49,10 @@ def _is_image(file: Path) -> bool:
 def photo_background(
     path: Path, size: tuple[int, int], rng: np.random.Generator
 ) -> Float[np.ndarray, "h w 3"]:
-    """Random crop of a user's image, perhaps mirrored, slightly out of focus.
+    """Random crop of a user's image, half of the time mirrored, slightly out of focus.
 
     Raises:
-        AssetError: the file is no image.
+        AssetError: the file is not an image.
     """
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
@@ -73,13 +74,13 @@ def photo_background(
 def procedural_background(
     kind: str, light: str, size: tuple[int, int], rng: np.random.Generator
 ) -> Float[np.ndarray, "h w 3"]:
-    """Random scene of a kind of `scenery.PLACES`, as bright as the time of day has it, out of focus.
+    """Random scene of a kind of `scenery.PLACES`, out of focus, with a brightness that suits the light.
 
-    It is painted small: what is finer than its blur is lost anyway.
+    It is painted small, because the blur removes fine detail anyway.
     """
     scene = np.ascontiguousarray(PLACES[kind](_CANVAS, light, rng), np.float32)
     level = _BRIGHTNESS.get(light, 0.25) * float(np.exp(rng.normal(0, 0.35)))
-    usual = float(np.median(scene @ LUMINANCE))  # lamps and windows burn out, as they do for a camera
+    usual = float(np.median(scene @ LUMINANCE))  # lamps and windows are overexposed, as in photographs
     scene *= level / max(usual, 0.02)
     if kind != "plain":
         scene = _defocus(np.minimum(scene, _BURNT), _CANVAS * rng.uniform(*_RADIUS[kind]))
@@ -89,7 +90,7 @@ def procedural_background(
 
 
 def _defocus(image: np.ndarray, radius: float) -> np.ndarray:
-    """Blur by a round aperture of a lens, a little softer at its edge."""
+    """Blur by a disc of a `radius` (pixels) with a slightly soft edge, as of a lens with a round aperture."""
     if radius < 0.5:
         return image
     r = int(np.ceil(radius))

@@ -1,4 +1,4 @@
-"""Boxes in metres painted in perspective, by a camera at the origin that looks along +z (x right, y up)."""
+"""Boxes in metres, painted in perspective by a camera at the origin that looks along +z (x right, y up)."""
 
 import math
 from collections.abc import Sequence
@@ -8,13 +8,14 @@ import numpy as np
 from jaxtyping import Float
 
 Canvas = Float[np.ndarray, "s s 3"]
-_NEAR = 0.3  # m, nearer parts of a quad are cut off
-_FAR_OFF = 1e6  # pixels, as far outside the image as OpenCV is told to paint
+_NEAR = 0.3  # m, parts of a quad that are nearer are cut off
+_FAR_OFF = 1e6  # pixels, limit of the coordinates that OpenCV gets
 EYE = 1.5  # m, the camera above the ground
 
 
 class View:
-    """Camera turned by `yaw` and `pitch` (radians); quads and dots are painted in the order of adding."""
+    """Camera turned by `yaw` and `pitch` (radians). Quads and dots are painted in the order they are added
+    in."""
 
     def __init__(self, size: int, field_of_view: float, yaw: float, pitch: float):
         self.size, self.focal = size, 0.5 * size / np.tan(0.5 * field_of_view)
@@ -32,7 +33,7 @@ class View:
         self.colors.append(color)
 
     def dots(self, points: np.ndarray, radii: np.ndarray | float, colors: np.ndarray) -> None:
-        """Round things of `radii` metres."""
+        """Discs of `radii` (m) that face the camera."""
         self.corners.extend(np.repeat(np.asarray(points, float)[:, None], 4, 1))
         self.radii.extend(np.broadcast_to(radii, len(points)))
         self.colors.extend(np.broadcast_to(colors, (len(points), 3)))
@@ -48,11 +49,12 @@ class View:
     def ground(
         self, x0: float, x1: float, near: float, far: float, color: np.ndarray, slant: float = 0.0
     ) -> None:
-        """Strip that runs away from the camera, `slant` metres to the right."""
+        """Strip of ground that runs away from the camera and shifts by `slant` (m) to the right."""
         y = -EYE
         self.quad([(x0, y, near), (x1, y, near), (x1 + slant, y, far), (x0 + slant, y, far)], color)
 
     def post(self, x: float, z: float, half: float, top: float, color: np.ndarray) -> None:
+        """Upright strip from the ground to `top` (m), 2 `half` (m) wide."""
         self.quad([(x - half, -EYE, z), (x + half, -EYE, z), (x + half, top, z), (x - half, top, z)], color)
 
     def painted(self, image: Canvas) -> Canvas:
@@ -78,7 +80,7 @@ class View:
         return image
 
     def _clipped(self, points: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Pixels of the part of a polygon that is before the camera."""
+        """Pixels of the part of a polygon that is in front of the camera."""
         kept = []
         for p, q, a, b in zip(points, np.roll(points, -1, 0), z, np.roll(z, -1), strict=True):
             if a > 0:
@@ -90,7 +92,8 @@ class View:
 
 
 class Wall:
-    """Rectangle to hang things on, from `start` to `end` (x, z): u metres along it and v above the floor."""
+    """Wall from `start` to `end` (x, z) to hang things on; a place on it is u metres along and v above the
+    floor."""
 
     def __init__(self, view: View, start: tuple, end: tuple):
         self.view, (self.x, self.z) = view, start

@@ -1,8 +1,8 @@
-"""Places behind people, painted small and sharp: rooms, streets, parks, walls; `background` defocuses them.
+"""Places behind people, painted small and sharp: rooms, streets, parks, walls.
 
-Linear RGB in which a lit white wall is about 0.8; lamps, windows and skies go beyond 1, so that defocus
-makes discs of them. Rooms and streets are boxes in metres seen by a camera at the origin that looks along
-+z (x right, y up); their colours are estimates of common paints, stones and plants.
+Linear RGB; a lit white wall is about 0.8. Lamps, windows and skies are brighter than 1, so that the blur
+of the background turns them into discs. Rooms and streets are boxes in metres, see `perspective`. Their
+colours are estimates of common paints, stones and plants.
 """
 
 from collections.abc import Callable
@@ -27,13 +27,13 @@ _GREENS = ((0.11, 0.14, 0.065), (0.07, 0.095, 0.045), (0.16, 0.18, 0.085), (0.06
 
 
 def _one(colors: tuple, rng: np.random.Generator, spread: float = 0.12) -> np.ndarray:
-    """One of the colours, a little off."""
+    """One of the colours, slightly changed at random."""
     base = np.array(colors[int(rng.integers(len(colors)))])
     return base * np.exp(rng.normal(0, spread)) * np.exp(rng.normal(0, 0.3 * spread, 3))
 
 
 def _window(wall: Wall, u: float, light: str, rng: np.random.Generator) -> None:
-    """Panes with bars and a sill, curtains beside; what is outside follows the time of day."""
+    """Window with bars, a sill and perhaps curtains; the view through it suits the time of day."""
     wide, low, high = rng.uniform(0.8, 2.2), rng.uniform(0.3, 0.95), rng.uniform(1.9, 2.3)
     outside = {"night": 0.03, "evening": 0.7}.get(light, rng.uniform(2.0, 6.0))
     tint = blackbody(4200 if light == "evening" else rng.uniform(6200, 8500))
@@ -58,7 +58,7 @@ def _window(wall: Wall, u: float, light: str, rng: np.random.Generator) -> None:
 
 
 def _shelf(wall: Wall, u: float, light: str, rng: np.random.Generator) -> None:
-    """Bookcase: boards, and books and things in muted colours."""
+    """Bookcase with books in muted colours."""
     wide, boards = rng.uniform(0.8, 2.4), int(rng.integers(4, 7))
     wood, pitch = _one(_WOODS + _WALLS[:2], rng), 2.1 / boards
     wall.rect(u, u + wide, 0, 2.15, 0.35 * wood)
@@ -102,14 +102,14 @@ def _floor_lamp(view: View, x: float, z: float, light: str, rng: np.random.Gener
 def _leaves(
     view: View, at: tuple, radius: float, green: np.ndarray, rng: np.random.Generator, n: int = 40
 ) -> None:
-    """Crown of leaves about a point, lighter above."""
+    """Leaves around a point, lighter at the top."""
     offset = rng.normal(0, 0.4, (n, 3)) * [1, 0.8, 0.5]
     shade = np.exp(0.75 * offset[:, 1] + rng.normal(0, 0.35, n))[:, None]
     view.dots(np.array(at) + radius * offset, radius * rng.uniform(0.06, 0.2, n), green * shade)
 
 
 def room(size: int, light: str, rng: np.random.Generator) -> Canvas:
-    """Corner or wall of a furnished room, lit through its windows or by lamps."""
+    """Corner or wall of a furnished room with windows and lamps."""
     view = View(size, np.radians(rng.uniform(24, 46)), rng.normal(0, 0.45), rng.normal(0.03, 0.05))
     half, back, top = rng.uniform(1.6, 3.6), rng.uniform(2.6, 6.5), rng.uniform(0.95, 1.5)
     wall = np.array(_WALLS[rng.choice(len(_WALLS), p=_WALL_SHARE)]) * np.exp(rng.normal(0, 0.05, 3))
@@ -149,7 +149,7 @@ def room(size: int, light: str, rng: np.random.Generator) -> Canvas:
 
 
 def _falloff(size: int, rng: np.random.Generator) -> Float[np.ndarray, "s s 1"]:
-    """Light that is stronger on one side and uneven on the way."""
+    """Factor of the light: stronger on one side and uneven in between."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size - 0.5
     ramp = rng.uniform(-0.9, 0.9) * x - rng.uniform(-0.1, 0.6) * y
     return np.exp(ramp + 0.10 * clouds(size, rng, 2.0))[..., None].astype(np.float32)
@@ -171,7 +171,7 @@ def _sky(size: int, light: str, horizon: float, rng: np.random.Generator) -> np.
 
 
 def street(size: int, light: str, rng: np.random.Generator) -> Canvas:
-    """Houses along a street that runs away from the camera, trees, cars, lamps."""
+    """Houses along a street that runs away from the camera, with trees, cars and lamps."""
     pitch = rng.normal(0.03, 0.04)
     view = View(size, np.radians(rng.uniform(18, 40)), rng.normal(0, 0.3), pitch)
     dark, lit = {"night": (0.10, 0.4), "evening": (0.45, 0.25)}.get(light, (1.0, 0.0))
@@ -199,7 +199,7 @@ def street(size: int, light: str, rng: np.random.Generator) -> Canvas:
 
 
 def _on_the_street(view: View, side: int, x: float, z: float, dark: float, rng: np.random.Generator) -> None:
-    """A tree, a car or a lamp; in the `dark` (less than 1) they shine."""
+    """A tree, a car or a lamp. `dark` is a factor of their colours; where it is less than 1, lamps are on."""
     kind = rng.random()
     if kind < 0.4:
         view.post(x, z, 0.1, 1.5, np.full(3, 0.04) * dark)
@@ -219,7 +219,7 @@ def _on_the_street(view: View, side: int, x: float, z: float, dark: float, rng: 
 
 
 def _facade(view: View, start: tuple, end: tuple, dark: float, lit: float, rng: np.random.Generator) -> None:
-    """House front with rows of windows and a shop or doors below; a share `lit` of them shines."""
+    """House front with rows of windows, of which a share `lit` is bright, and perhaps a shop below."""
     wall, color, storeys = Wall(view, start, end), _one(_FACADES, rng, 0.2) * dark, int(rng.integers(2, 6))
     tall = 3.2 * storeys + 0.8
     wall.rect(0, wall.length, 0, tall, color)
@@ -240,22 +240,22 @@ def _facade(view: View, start: tuple, end: tuple, dark: float, lit: float, rng: 
 
 
 def _crown(view: View, at: tuple, radius: float, dark: float, rng: np.random.Generator) -> None:
-    """Tree's crown, with some sky between its leaves."""
+    """Crown of a tree, with some sky between its leaves."""
     _leaves(view, at, radius, _one(_GREENS, rng, 0.25) * dark, rng, 60)
     gaps = np.array(at) + rng.normal(0, 0.5, (6, 3)) * radius * [1, 1, 0]
     view.dots(gaps, 0.05, rng.uniform(0.6, 2.0, (6, 1)) * dark * np.ones(3))
 
 
-def _lights(view: View, n: int, reach: tuple, rng: np.random.Generator) -> None:
-    """Lamps here and there, `reach` metres to the sides, up and away."""
-    x, y, z = reach
+def _lights(view: View, n: int, extent: tuple, rng: np.random.Generator) -> None:
+    """Scattered lamps, up to `extent` (m) to the sides, up and away."""
+    x, y, z = extent
     at = rng.uniform((-x, -1, 0.35 * z), (x, y, z), (n, 3))
     tint = np.array([blackbody(kelvin) for kelvin in rng.uniform(1900, 6000, n)]).reshape(-1, 3)
     view.dots(at, 0.13, rng.uniform(1, 8, (n, 1)) * tint)
 
 
 def park(size: int, light: str, rng: np.random.Generator) -> Canvas:
-    """Meadow or sand, woods far away, trees, perhaps a path, under the sky."""
+    """Grass or sand, woods far away, trees, perhaps a path, and the sky."""
     pitch = rng.normal(0.02, 0.05)
     view = View(size, np.radians(rng.uniform(18, 40)), 0.0, pitch)
     dark = {"night": 0.08, "evening": 0.5}.get(light, 1.0)
@@ -283,7 +283,7 @@ def park(size: int, light: str, rng: np.random.Generator) -> Canvas:
 
 
 def foliage(size: int, light: str, rng: np.random.Generator) -> Canvas:
-    """Leaves all over, with gaps through which the light comes."""
+    """Leaves everywhere, with gaps that let light through."""
     green, dark = _one(_GREENS, rng, 0.3), {"night": 0.2, "evening": 0.6}.get(light, 1.0)
     image = np.empty((size, size, 3), np.float32)
     image[:] = 0.35 * green
@@ -304,7 +304,7 @@ def foliage(size: int, light: str, rng: np.random.Generator) -> Canvas:
 
 
 def outdoor(size: int, light: str, rng: np.random.Generator) -> Canvas:
-    """Street, park or greenery."""
+    """Street, park or leaves."""
     return (street, park, foliage)[rng.choice(3, p=[0.45, 0.35, 0.2])](size, light, rng)
 
 
@@ -340,7 +340,7 @@ def surface(size: int, light: str, rng: np.random.Generator) -> Canvas:
 
 
 def plain(size: int, light: str, rng: np.random.Generator) -> Canvas:
-    """Paper roll in a studio: one tone, brighter about one spot."""
+    """Paper background of a studio: one tone, brighter around one spot."""
     y, x = np.mgrid[0:size, 0:size] / size - 0.5
     spot = (x - rng.normal(0, 0.3)) ** 2 + (y - rng.normal(0, 0.25)) ** 2
     fall = 0.45 + np.exp(-spot / rng.uniform(0.08, 0.7)) * rng.uniform(0.1, 1.0)
@@ -348,7 +348,7 @@ def plain(size: int, light: str, rng: np.random.Generator) -> Canvas:
 
 
 def clouds(size: int, rng: np.random.Generator, power: float) -> Float[np.ndarray, "s s"]:
-    """Random field of deviation 1 whose amplitude falls with frequency to `power`."""
+    """Random field of deviation 1 whose amplitude is proportional to 1 / frequency^power."""
     f = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
     f[0, 0] = 1.0
     spectrum = (rng.standard_normal(f.shape) + 1j * rng.standard_normal(f.shape)) / f**power

@@ -1,4 +1,4 @@
-"""Many strands from few: each follows the guides next to its root and gathers with them into a lock."""
+"""Hair clumps: many strands follow few guides and gather into locks; ropes and coils."""
 
 import numpy as np
 from jaxtyping import Float
@@ -15,30 +15,35 @@ def follow(
     guide_key: Float[np.ndarray, "g 3"],
     key: Float[np.ndarray, "n 3"],
     roots: Float[np.ndarray, "n 3"],
-    reach: Float[np.ndarray, " n"],
+    length: Float[np.ndarray, " n"],
     clump: float,
     points: int,
 ) -> Float[np.ndarray, "n p 3"]:
-    """Paths of strands over `reach` (share) of their guides' length.
+    """Paths of strands: the mean shape of their nearest guides, drawn towards the nearest one.
 
-    `guide_key` and `key` say who is whose neighbour: places (m), moved apart across a parting. The shape is
-    the mean of the nearest guides; towards the tip it is drawn to the nearest one, by `clump` at the end.
+    Args:
+        guides: paths of the guides (m).
+        guide_key, key: places (m) by which guides and strands are neighbours.
+        roots: where the strands start (m).
+        length: of each strand, as a share of its guides' length.
+        clump: how much strands are drawn to the nearest guide at their tip, 0 to 1.
+        points: of each path.
     """
     near, at = cKDTree(guide_key).query(key, k=min(_NEAREST, len(guides)))
     near, at = near.reshape(len(key), -1), at.reshape(len(key), -1)
-    weight = 1 / (near + 0.002) ** 2  # 2 mm: no guide takes over at once
+    weight = 1 / (near + 0.002) ** 2  # 2 mm: weights change smoothly
     weight /= weight.sum(1, keepdims=True)
-    return _follow(guides, at, weight, roots, reach, clump, points)
+    return _follow(guides, at, weight, roots, length, clump, points)
 
 
 @njit(cache=True)
-def _follow(guides, at, weight, roots, reach, clump, points):
+def _follow(guides, at, weight, roots, length, clump, points):
     n, k, last = len(roots), at.shape[1], guides.shape[1] - 1
     out = np.empty((n, points, 3))
     for i in range(n):
         for p in range(points):
             share = p / (points - 1)
-            step = share * reach[i] * last
+            step = share * length[i] * last
             low = min(int(step), last - 1)
             part = step - low
             drawn = clump * min(1.0, (1.2 + 3 * clump**8) * share)
@@ -55,7 +60,7 @@ def _follow(guides, at, weight, roots, reach, clump, points):
 
 
 def finer(guides: Float[np.ndarray, "g k 3"], points: int) -> Float[np.ndarray, "g p 3"]:
-    """Polylines with `points` points, evenly between those they have."""
+    """Polylines resampled to `points` points."""
     k = guides.shape[1]
     at = np.linspace(0, k - 1, points)
     low = np.minimum(at.astype(int), k - 2)
@@ -68,8 +73,15 @@ def ropes(
     each: int,
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, "n k 3"], Float[np.ndarray, "n k 3"]]:
-    """`each` strands wound around every guide at `radius` (m): their paths, guide after guide, and the unit
-    directions that lead out of the rope there. Ropes are thin at both ends."""
+    """Strands wound around guides as round ropes that are thin at both ends.
+
+    Args:
+        guides: paths (m).
+        radius: of each rope (m).
+        each: strands per guide.
+    Returns:
+        paths (m), guide after guide, and unit vectors out of the rope at their points.
+    """
     g, k, _ = guides.shape
     tangent = unit(np.gradient(guides, axis=1))
     side = unit(np.cross(tangent, [0.3, 0.2, 0.93]))
@@ -90,7 +102,15 @@ def coils(
     turns: Float[np.ndarray, " n"],
     phase: Float[np.ndarray, " n"],
 ) -> Float[np.ndarray, "n m 3"]:
-    """Helix around each path, growing from the root; `turns` per metre, `phase` in turns."""
+    """Offsets (m) from paths to helices around them, whose radius grows from the root.
+
+    Args:
+        paths: metres.
+        length: of each path (m).
+        radius: of each helix (m).
+        turns: per metre.
+        phase: in turns.
+    """
     m = paths.shape[1]
     along = np.linspace(0, 1, m)[None] * length[:, None]
     angle = 2 * np.pi * (along * turns[:, None] + phase[:, None])

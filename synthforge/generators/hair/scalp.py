@@ -1,6 +1,6 @@
-"""Scalp hair: guides rooted on the canonical scalp and grown in the head's frame, strands that follow them.
+"""Scalp hair: guides that grow from the scalp in the head frame, and strands that follow them.
 
-Lengths are metres, angles radians. The styles are in `hair_styles`.
+Lengths are metres, angles radians. The styles are in `styles`.
 """
 
 from collections.abc import Sequence
@@ -32,10 +32,10 @@ from synthforge.generators.hair.updos import hanging, ties_of, to_ties
 from synthforge.generators.shading.numeric import unit
 from synthforge.heads.anatomy import BRAINCASE
 
-_NECK = -0.145  # m below the middle of the braincase: from here down the body is what hair meets
-_EVERY = 5  # one in so many vertices of the body is enough for hair to fall on
-_RIM = 0.02  # m, so far aside of the nearest point of the body means beyond its rim
-_FINE = 0.0007  # m per pixel at which strands are drawn at their own width
+_NECK = -0.145  # m, relative to the middle of the braincase: below, hair meets the body, not the head
+_EVERY = 5  # hair falls on every fifth vertex of the body, which is enough
+_RIM = 0.02  # m beside the nearest point of the body from which on hair is beyond the rim of the bust
+_FINE = 0.0007  # m per pixel at which strands have their own width; in coarser images they are wider
 
 
 def grow_hair(
@@ -77,17 +77,17 @@ class _Scalp(Grower):
         self.coarse = float(np.clip(self.grain / _FINE, 0.7, 3.0))
 
     def _skull(self, ears: bool) -> RadialDepth:
-        """How far the head reaches, without corners; cropped hair grows behind the ears, long hair over."""
-        reach = self.person.radial_depth(ears, heights=(-0.105, 9.0))
+        """Radial depth of the head, smoothed; with ears for long hair, which falls over them."""
+        depth = self.person.radial_depth(ears, heights=(-0.105, 9.0))
         if not ears:
-            return reach
-        smooth = ndimage.gaussian_filter(ndimage.maximum_filter(reach.radius, 3), 1.5)
-        return replace(reach, radius=np.where(reach.radius > 0, np.maximum(smooth, reach.radius), 0))
+            return depth
+        smooth = ndimage.gaussian_filter(ndimage.maximum_filter(depth.radius, 3), 1.5)
+        return replace(depth, radius=np.where(depth.radius > 0, np.maximum(smooth, depth.radius), 0))
 
     @cached_property
     def body(self) -> tuple[cKDTree, np.ndarray, np.ndarray, np.ndarray]:
-        """Points of neck and shoulders (relative to the braincase), their normals, and how far clothes
-        stand off them (m)."""
+        """Search tree of points of neck and shoulders (m, relative to the braincase), the points, their
+        normals, and the thickness (m) of clothes there."""
         skin = np.unique(self.head.faces[outer_faces(self.head, ears=False)])
         skin = skin[self.head.canonical[skin, 1] < -0.08][::_EVERY]
         points, normals = self.to_head(self.vertices[skin]), self.normals[skin] @ self.turn
@@ -100,7 +100,7 @@ class _Scalp(Grower):
         return tree, points, normals, thick
 
     def hair(self, style: Style) -> list[Accessory]:
-        """Cap under the hair, and the strands."""
+        """Hair of a style: a cap close to the scalp, the strands, and what hangs from ties."""
         rng, long = self.rng, style.top > LONG
         self.skull = self._skull(ears=long)
         part = rng.choice([-1, 1]) * rng.uniform(0.3, 1.0) * abs(style.part)
@@ -108,7 +108,7 @@ class _Scalp(Grower):
         border = (0.030, 0.06) if style.recess else (0.012, 0.25) if long else (0.020, 0.10)
         density = np.clip(height / border[0] + border[1], 0, 1)  # thin along the border
         density *= height > 0 if style.gather else 1.0
-        # nothing falls over a parting, and all of a fringe is seen
+        # more where a parting or a fringe would show the scalp
         density *= 1 + 1.5 * parted(style, self.head.canonical, part, 0.018)
         density *= 1 + (style.fringe > 0) * fringe_share(self.head.canonical)
         at, normal, canonical = self.roots(density, style.guides)
@@ -121,9 +121,9 @@ class _Scalp(Grower):
             guides = self._guides(style, self.to_head(at), normal @ self.turn, canonical, length, part)
         else:
             guides = to_ties(self.to_head(at), ties, 12)
-            rise = np.minimum(1, np.arange(1, 12) / 4)  # flat on the skin at the hairline
+            rise = np.minimum(1, np.arange(1, 12) / 4)  # close to the skin at the hairline
             guides[:, 1:] = self._off_skull(guides[:, 1:], rise * rng.uniform(0.0015, 0.007, (len(at), 1)))
-        if style.curl and style.clump >= 0.5:  # whole locks coil, or single strands
+        if style.curl and style.clump >= 0.5:  # whole locks coil; with less clump, single strands
             guides = self._curled(style, guides, length)
 
         shade: np.ndarray | float = 1.0
@@ -143,7 +143,7 @@ class _Scalp(Grower):
         paths[:, 1:] = self._off_skull(paths[:, 1:], 0.0008)
         above = np.maximum(style_height(place, style), 0)
         width = self._width() if long else min(0.0009 * self.coarse**0.9, 0.2 * style.top)
-        width *= 1.3 if style.rope else 1.0  # nobody looks through a rope
+        width *= 1.3 if style.rope else 1.0  # ropes are opaque
         width = width * np.clip(0.35 + above / 0.018, 0.35, 1)  # fine hair along the border
         worn = [self._cap(style, height, part), self._strands(paths, width, place, shade)]
         for tie in [] if ties is None else ties:
@@ -154,27 +154,27 @@ class _Scalp(Grower):
     def _from_guides(
         self, style: Style, guides: np.ndarray, canonical: np.ndarray, density: np.ndarray, part: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Strands between guides that are rooted at `canonical`: their paths, and where they grow."""
+        """Strands that follow guides rooted at `canonical`: their paths and their canonical roots (m)."""
         rng, long = self.rng, style.top > LONG
         n = int(style.dense * (4200 if style.curl else 5500 if long else 8000) / self.coarse)
         root, _, place = self.roots(density, n)
         free = parted(style, place, part, 0.0014) < 0.5
         root, place, n = root[free], place[free], int(free.sum())
-        reach = np.ones(n) if style.gather else np.clip(rng.normal(0.92, 0.07, n), 0.5, 1.0)
+        share = np.ones(n) if style.gather else np.clip(rng.normal(0.92, 0.07, n), 0.5, 1.0)
         keys = (neighbourhood(style, at, part) for at in (canonical, place))
-        paths = follow(guides, *keys, self.to_head(root), reach, style.clump, self._points(style))
+        paths = follow(guides, *keys, self.to_head(root), share, style.clump, self._points(style))
         if style.curl and style.clump < 0.5:
-            paths = self._curled(style, paths, self._length(style, place) * reach)
+            paths = self._curled(style, paths, self._length(style, place) * share)
         return paths, place
 
     def _turned_away(self, paths: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """Factor of the colour of strands on round locks, which darken where they turn from the camera."""
+        """Factor of the colour of strands on round locks: darker where they face away from the camera."""
         view = unit(self.camera_at - self.to_world(paths.reshape(-1, 3))) @ self.turn
         facing = (out * view.reshape(paths.shape)).sum(-1, keepdims=True)
         return 0.1 + 1.1 * np.clip(facing, 0, 1) ** 1.5
 
     def over_face(self) -> Accessory:
-        """A lock that has come loose and hangs over the forehead and an eye."""
+        """A loose lock that hangs over the forehead and an eye."""
         loose = Style(
             0.15, 0.15, lift=0.25, comb=0.8, weight=0.25, volume=0.014, clump=0.35, fringe=0.17, mess=0.35
         )
@@ -189,8 +189,8 @@ class _Scalp(Grower):
         length = self.rng.uniform(0.10, 0.18, len(at))
         guides = self._guides(loose, self.to_head(at), normal @ self.turn, canonical, length, 0.0)
         root, _, place = self.roots(patch, int(170 / self.coarse))
-        reach = self.rng.uniform(0.6, 1.0, len(root))
-        paths = follow(guides, canonical, place, self.to_head(root), reach, loose.clump, 14)
+        share = self.rng.uniform(0.6, 1.0, len(root))
+        paths = follow(guides, canonical, place, self.to_head(root), share, loose.clump, 14)
         paths[:, 1:] = self._off_skull(paths[:, 1:], 0.0015)
         return self._strands(paths, 0.7 * self._width(), place)
 
@@ -204,17 +204,22 @@ class _Scalp(Grower):
         places: np.ndarray,
         shade: np.ndarray | float = 1.0,
     ) -> Accessory:
-        """Ribbons (m wide) of head-frame paths rooted at canonical places, as far as they are not covered;
-        `shade` is a factor of their colour."""
+        """Strands along paths of the head frame, without those that are covered.
+
+        Args:
+            width: metres.
+            places: canonical roots (m).
+            shade: factor of the colour.
+        """
         color = shade * strand_colors(self.person, places, paths.shape[1], self.rng, 1 / self.coarse)
         paths, shown = self.pressed(self.to_world(paths))
         width = np.broadcast_to(width, len(shown))[shown]
-        least = 0.5 * min(self.grain, 0.0015)  # thinner lines would break into dots
-        contrast = 1 / self.coarse  # a ribbon stands for as many more hairs
+        least = 0.5 * min(self.grain, 0.0015)  # thinner lines would look dotted
+        contrast = 1 / self.coarse  # a wider ribbon stands for more hairs
         return self.ribbons(paths, width, color[shown], "hair", least=least, contrast=contrast)
 
     def _points(self, style: Style) -> int:
-        """Points of a strand: enough for its bends at the size it is seen."""
+        """Number of points of a strand: enough for its bends."""
         if style.gather:
             return 8
         if style.curl:
@@ -222,7 +227,7 @@ class _Scalp(Grower):
         return 13 if style.top > LONG else 3 if style.top < 0.01 else 6
 
     def _length(self, style: Style, canonical: np.ndarray) -> np.ndarray:
-        """Metres: longer at the top, shorter at the border; cropped hair fades towards the nape."""
+        """Length (m): longer at the top, shorter at the border; short hair fades towards the nape."""
         above = np.maximum(style_height(canonical, style), 0)
         side = np.clip((0.085 - canonical[:, 1]) / 0.05, 0, 1) * (canonical[:, 2] < 0.06)
         length = style.top + (style.sides - style.top) * side
@@ -243,14 +248,14 @@ class _Scalp(Grower):
         length: np.ndarray,
         part: float,
     ) -> np.ndarray:
-        """Grown step by step: combed, bent down by their weight, kept off head and body; g k 3."""
+        """Guides g k 3, grown step by step: combed, bent down by their weight, kept off head and body."""
         rng, n = self.rng, len(q)
         long = style.top > LONG
         steps = 16 if long else 7
         comb = self._combing(style, canonical, normal, part)
         clump = smooth_noise(q / 0.02, rng)
         stray = style.mess * (clump + (0.2 if long else 0.35) * rng.standard_normal((n, 3)))
-        rise = 0.8 * parted(style, canonical, part, 0.012)[:, None]  # up from a parting, then over
+        rise = 0.8 * parted(style, canonical, part, 0.012)[:, None]  # at a parting, hair rises first
         direction = unit((style.lift + rise) * normal + comb + stray)
         offset = rng.uniform(0.001, 0.010, n) * min(1.0, style.top / 0.06)
         even = 0.35 if long else 0.75
@@ -261,10 +266,10 @@ class _Scalp(Grower):
         path = [q]
         for s in range(1, steps + 1):
             pull = style.weight * (0.4 + s / steps)
-            low = min(1.0, 0.25 + 2 * s / steps)  # no loops above the roots
+            low = min(1.0, 0.25 + 2 * s / steps)  # roots lie close, so that no loops stand up
             direction = unit(direction + pull * self.down + 0.06 * comb)
             falling = np.clip((-0.06 - q[:, 1]) / 0.05, 0, 1) * (q[:, 1] > -0.22)
-            # to before the shoulder or behind it (m from the braincase's middle)
+            # forwards or backwards past the shoulder (m from the middle of the braincase)
             direction[:, 2] += falling * np.clip((np.where(front, 0.075, -0.045) - q[:, 2]) / 0.06, -0.5, 0.5)
             q = q + (length * share[s - 1])[:, None] * unit(direction)
             if style.top > 0.02:
@@ -289,7 +294,7 @@ class _Scalp(Grower):
         return guides + coils(guides, length, radius, style.turns * rng.uniform(0.85, 1.15, g), phase)
 
     def _strayed(self, style: Style, paths: np.ndarray) -> np.ndarray:
-        """How far single strands leave their locks (m): most hardly, a few fly away."""
+        """Offsets (m) of single strands from their locks: small for most, large for a few."""
         n, m, _ = paths.shape
         rng = self.rng
         far = style.frizz * np.where(rng.random(n) < 0.04, 2.0, 1.0) * rng.random(n)
@@ -299,8 +304,9 @@ class _Scalp(Grower):
         return far[:, None, None] * (first * bend + 0.6 * second * u)
 
     def _cap(self, style: Style, height: np.ndarray, part: float) -> Accessory:
-        """Scalp lifted a little, cut along the hairline: no skin shines through between strands."""
-        inset = 0.012 if style.recess else 0.002  # thin hair stands on bare skin
+        """The scalp in the colour of hair, slightly lifted and cut along the hairline, so that no skin
+        shows between strands."""
+        inset = 0.012 if style.recess else 0.002  # where hair is thin, the skin is bare
         ragged = inset + 0.0022 * smooth_noise(self.head.canonical / 0.0035, self.rng)[:, 0]
         faces = self.head.faces[self.skin_faces]
         faces = faces[(height[faces] > 0).any(1)]
@@ -326,7 +332,8 @@ class _Scalp(Grower):
         return Accessory(points, faces, "hair", albedo, "hair", tangent)
 
     def _combing(self, style: Style, canonical: np.ndarray, normal: np.ndarray, part: float) -> np.ndarray:
-        """Direction along the scalp: from the parting to the sides, forward or back, down below."""
+        """Direction n 3 along the scalp: from the parting to the sides, forwards or backwards, downwards
+        below."""
         away = np.tanh((canonical[:, 0] - part) / 0.012)
         forward = 0.9 if style.fringe else 0.75 - 1.7 * style.back
         top = np.clip((canonical[:, 1] - 0.06) / 0.05, 0, 1)
@@ -344,13 +351,13 @@ class _Scalp(Grower):
         return max(style.comb, 0.05) * unit(flow)
 
     def _before_shoulder(self, q: np.ndarray) -> np.ndarray:
-        """Which locks fall before the shoulder, not behind it; each side has its own border."""
+        """Which locks fall in front of the shoulder, not behind it; each side has its own border."""
         border = np.radians(self.rng.uniform(45, 120, 2))
         azimuth = np.abs(np.arctan2(q[:, 0], q[:, 2])) + 0.12 * self.rng.standard_normal(len(q))
         return azimuth < border[(q[:, 0] > 0).astype(int)]
 
     def _beside_face(self, q: np.ndarray) -> np.ndarray:
-        """Turned about the head's axis until not over the face."""
+        """Points turned about the head's vertical axis until they are beside the face."""
         x, y, z = np.moveaxis(q, -1, 0)
         height = y + BRAINCASE[1]
         # tangent of the azimuths 38, 62, 66, 56 and 0 degrees at which the face ends
@@ -363,7 +370,7 @@ class _Scalp(Grower):
     def _off_skull(
         self, q: np.ndarray, offset: np.ndarray | float, bound: np.ndarray | float = np.inf
     ) -> np.ndarray:
-        """At least `offset` out of the head, and above the ears no more than `bound` further."""
+        """Points moved to at least `offset` (m) off the head; above the ears, to at most `bound` (m) more."""
         flat = q.reshape(-1, 3)
         r = np.linalg.norm(flat, axis=1)
         skull = self.skull.at(flat + BRAINCASE)
@@ -374,8 +381,8 @@ class _Scalp(Grower):
         return q * np.where(free, 1, wanted / np.maximum(r.reshape(least.shape), 1e-6))[..., None]
 
     def _off_body(self, q: np.ndarray, offset: np.ndarray | float) -> np.ndarray:
-        """Pushed off the nearest point of neck, shoulders or clothes where nearer than `offset`; beyond the
-        rim of a bust there is nothing to be pushed off."""
+        """Points moved to at least `offset` (m) off the neck, the shoulders and the clothes on them.
+        Points beyond the rim of the bust stay."""
         low = np.flatnonzero(q[:, 1] < -0.10)
         if not len(low):
             return q

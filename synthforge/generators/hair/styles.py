@@ -1,6 +1,6 @@
-"""Scalp hair by name: how long, how it lies, where its border runs.
+"""Styles of scalp hair by name: its length, how it lies, and where its border runs.
 
-Borders follow published hairline maps as collected in docs/heads.md; lengths are metres. Every style is
+Borders follow published maps of hairlines, collected in docs/heads.md. Lengths are metres. Every style is
 one row of `STYLES`.
 """
 
@@ -21,19 +21,27 @@ _BORDER = np.array(
 
 @dataclass(frozen=True)
 class Style:
-    """`top` and `sides` are strand lengths (m); `lift` is the share of the normal in a strand's first
-    direction, `comb` that of the combing direction; `weight` is how fast it bends down; `back` combs the
-    front backwards; `volume` bounds how far strands stand off the head (m), `free` unbinds them.
+    """How hair of one style grows and lies.
 
-    Strands gather in `guides` locks, by `clump` (0 to 1) at their tips; `mess` is how far their directions
-    differ, `ragged` their lengths (shares). Locks coil with radius `curl` (m) and `turns` per metre; `frizz`
-    (m) is how far single strands stray. `dense` multiplies the number of strands; `rope` (m) makes every
-    lock a round rope of that radius.
-
-    `part` (m) is how far to one side the parting lies at most, negative where none is seen; `fringe` (m)
-    lets the front fall over the forehead as long as that; `gather` ties all hair into a "tail", "bun",
-    "braid" or two "braids"; `recess` moves the front border back; `cut` is the height (m, head frame) at
-    which hanging hair ends.
+    Attributes:
+        top, sides: lengths of strands (m).
+        lift, comb: shares of the skin's normal and of the combing direction in a strand's first direction.
+        weight: how fast strands bend down.
+        back: how much the front is combed backwards.
+        volume: largest distance of strands from the head (m).
+        free: removes that limit.
+        guides: number of locks in which strands gather.
+        clump: how much they gather at their tips, 0 to 1.
+        curl, turns: radius (m) of coils, and their number per metre.
+        frizz: how far single strands leave their lock (m).
+        mess, ragged: how much directions and lengths differ (shares).
+        dense: factor of the number of strands.
+        rope: makes every lock a round rope of this radius (m).
+        part: largest distance (m) of the parting from the middle; negative for none.
+        fringe: length (m) of the front over the forehead.
+        gather: ties all hair into a "tail", "bun", "braid" or two "braids".
+        recess: how far the front border is moved back (m).
+        cut: height (m, head frame) at which hanging hair ends.
     """
 
     top: float
@@ -125,17 +133,18 @@ STYLES = {
 
 
 def scalp_height(canonical: Float[np.ndarray, "n 3"], recess: float = 0.0) -> Float[np.ndarray, " n"]:
-    """Metres above the scalp border (negative: bare skin), from canonical places."""
+    """Height (m) of canonical places (m) above the border of the scalp; negative on bare skin."""
     x, y, z = (canonical - BRAINCASE).T
     azimuth = np.degrees(np.arctan2(np.abs(x), z))
     border = np.interp(azimuth, *_BORDER.T)
-    # A receding border climbs and moves back over the forehead, most at the corners.
+    # A receding border moves up and back, most at the corners of the forehead.
     front = np.interp(azimuth, [0, 25, 40, 60], [0.6, 1.5, 1.6, 0.0])
     return canonical[:, 1] - border - recess * front - 2.0 * recess * front * np.clip(z / 0.08, 0, 1)
 
 
 def style_height(canonical: Float[np.ndarray, "n 3"], style: Style) -> Float[np.ndarray, " n"]:
-    """Metres above the border of a style: cropped hair is shaved at the nape, behind the ears."""
+    """Height (m) of canonical places (m) above the border of a style. Short hair is shaved at the nape and
+    behind the ears."""
     height = scalp_height(canonical, style.recess)
     nape = np.clip((-0.025 - canonical[:, 2]) / 0.03, 0, 1) * (0.0 if style.top > LONG else 0.024)
     if style.gather:  # sideburns stay too short to reach the tie
@@ -145,7 +154,7 @@ def style_height(canonical: Float[np.ndarray, "n 3"], style: Style) -> Float[np.
 
 
 def fringe_share(canonical: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-    """How far places belong to the hair that falls over the forehead where a style has a fringe, 0 to 1."""
+    """How much the hair at canonical places (m) belongs to the fringe, where a style has one; 0 to 1."""
     x, y, z = canonical.T
     return np.clip((0.060 - np.abs(x)) / 0.020, 0, 1) * ((z > 0.03) & (y > 0.075))
 
@@ -153,16 +162,16 @@ def fringe_share(canonical: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]
 def parted(
     style: Style, canonical: Float[np.ndarray, "n 3"], part: float, wide: float
 ) -> Float[np.ndarray, " n"]:
-    """1 along the parting, 0 further than about `wide` (m) from it; 0 everywhere where a style has none."""
+    """1 along the parting, 0 further away than about `wide` (m); 0 everywhere where a style has none."""
     x, y, z = canonical.T
-    line = part + 0.0015 * np.sin(z / 0.011)  # nobody parts with a ruler
+    line = part + 0.0015 * np.sin(z / 0.011)  # no parting is straight
     bare = np.exp(-(((x - line) / wide) ** 2)) * np.clip((y - 0.085) / 0.01, 0, 1)
     return bare * np.clip((z + 0.04) / 0.03, 0, 1) * (style.part > 0)
 
 
 def swell(style: Style, q: Float[np.ndarray, "n 3"], part: float) -> Float[np.ndarray, " n"]:
-    """Share of its volume that parted hair may have at places relative to the braincase's middle: less beside
-    the parting, so that the head stays round."""
+    """Share of its volume that hair may have at places `q` (m, relative to the middle of the braincase):
+    less beside a parting, so that the head looks round."""
     if style.part < 0:
         return np.ones(len(q))
     top = np.clip((q[:, 1] - 0.04) / 0.04, 0, 1) * np.clip((q[:, 2] + 0.05) / 0.05, 0, 1)
@@ -170,7 +179,8 @@ def swell(style: Style, q: Float[np.ndarray, "n 3"], part: float) -> Float[np.nd
 
 
 def neighbourhood(style: Style, canonical: Float[np.ndarray, "n 3"], part: float) -> Float[np.ndarray, "n 3"]:
-    """Places in which neighbours are near each other: those across a parting or at a fringe are not."""
+    """Canonical places (m) moved apart across a parting and at a fringe, so that strands there follow
+    guides of their own side only."""
     across = 0.015 * np.sign(canonical[:, 0] - part) * (canonical[:, 1] > 0.05) * (style.part >= 0)
     before = 0.03 * (fringe_share(canonical) >= 0.5) * (style.fringe > 0)
     return canonical + np.stack([across, 0 * across, before], -1)

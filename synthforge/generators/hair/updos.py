@@ -116,8 +116,8 @@ def _tail(line: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     x = wide * (rho * np.cos(angle))[:, None] + 0.5 * wide * wave
     y = wide * (rho * np.sin(angle))[:, None] * 0.8
     paths = line + x[..., None] * side + y[..., None] * out
-    reach = np.clip(rng.normal(0.86, 0.10, n), 0.5, 1.05)  # ends at many lengths
-    at = np.linspace(0, 1, p)[None] * reach[:, None] * (p - 1)
+    share = np.clip(rng.normal(0.86, 0.10, n), 0.5, 1.05)  # ends at many lengths
+    at = np.linspace(0, 1, p)[None] * share[:, None] * (p - 1)
     low = np.clip(at.astype(int), 0, p - 2)
     rows = np.arange(n)[:, None]
     return paths[rows, low] + (at - low)[..., None] * (paths[rows, low + 1] - paths[rows, low])

@@ -1,8 +1,10 @@
-"""The path-traced backend: the embedded renderer's scene and look, its light followed by Mitsuba.
+"""The path-traced backend: the scene and the materials of the embedded renderer, with light traced by
+Mitsuba.
 
-Two renderings make an image. In the first everything but hair is dull: what it shows is the light that
-arrives, which is then spread as light spreads under skin. Colour times that light, at the renderer's own
-samples, is what surfaces send back diffusely. In the second they only mirror; it adds that, and the hair.
+An image is the sum of two renderings. In the first, all surfaces but hair are diffuse and of one tint,
+which gives the irradiance. It is blurred as light spreads under skin, and multiplied with the albedo at
+the embedded renderer's samples. In the second, surfaces only reflect specularly, and hair is seen as it
+is.
 """
 
 import cv2
@@ -17,24 +19,24 @@ from synthforge.generators.raster.exposure import exposure_of
 from synthforge.generators.raster.radiance import Scene
 from synthforge.generators.raster.samples import to_pixels
 
-_FLESH = ("skin", "flesh")  # light spreads under their surface
-# Deviation (mm) and share in red, green, blue of the Gaussians that sum up to how far it spreads.
+_FLESH = ("skin", "flesh")  # kinds whose irradiance spreads under the surface
+# Deviation (mm) and share in red, green, blue of the Gaussians whose sum is the profile of that spreading.
 # Source: d'Eon and Luebke (2007), their table of six, the first two and the next two joined.
 _SPREAD = (
     (0.15, (0.333, 0.791, 0.993)), (0.60, (0.231, 0.205, 0.007)), (1.41, (0.358, 0.004, 0.0)),
     (2.72, (0.078, 0.0, 0.0)),
 )  # fmt: skip
 _SHARP = ((0.0, (1.0, 1.0, 1.0)),)
-_LEAST = 0.7  # pixels of blur that take noise away
-_PER_LIGHT = 4  # paths for each one that looks for the light that arrives, which is smooth
-_SEEN = 0.02  # coverage from which on a rendered colour is trusted
+_LEAST = 0.7  # pixels, blur that removes the noise of tracing
+_PER_LIGHT = 4  # the irradiance is smooth: it gets one path for so many of the other rendering
+_SEEN = 0.02  # coverage from which on a rendered colour counts
 
 
 class PathtraceGenerator(RasterGenerator):
     """Mitsuba behind the same attributes; the same parameters give the same bytes.
 
     Args:
-        config: how it works, those settings included that are the embedded renderer's.
+        config: settings of the path tracer and of the embedded renderer.
     Raises:
         AssetError: Mitsuba is missing or does not run; a folder is missing or holds no images.
     """
@@ -45,7 +47,7 @@ class PathtraceGenerator(RasterGenerator):
         self.mitsuba = load_mitsuba(config.variant)
 
     def exposed(self, scene: Scene) -> Float[np.ndarray, "h w 4"]:
-        """Pixels without what is behind: linear RGB as exposed, times coverage; and coverage."""
+        """Pixels without the background: exposed linear RGB times coverage, and coverage."""
         layers = layers_of(scene, self.supersample)
         kinds = scene.part_kinds[scene.samples.part]
         flesh, hair = np.isin(kinds, _FLESH), kinds == "hair"
@@ -79,7 +81,7 @@ class PathtraceGenerator(RasterGenerator):
         return to_pixels(values[mine], scene.samples.where[mine], scene.shape, self.supersample)[..., :3]
 
     def _traced(self, scene: Scene, layers: list[Layer]) -> list[Float[np.ndarray, "h w 4"]]:
-        """Both renderings: radiance times coverage, and coverage."""
+        """Both renderings: radiance times coverage, and coverage, h w 4."""
         mi, config = self.mitsuba, self.config
         camera = mi.load_dict(sensor(mi, scene.person.params.camera))
         integrator = mi.load_dict({"type": "path", "max_depth": config.bounces + 1, "hide_emitters": True})
@@ -99,7 +101,7 @@ class PathtraceGenerator(RasterGenerator):
         profile: tuple,
         scene: Scene,
     ) -> Float[np.ndarray, "h w 3"]:
-        """Light blurred by a profile, from pixels with weight; their nearest where there are none."""
+        """Irradiance blurred by a profile over pixels with weight; others get the nearest value."""
         if not weight.any():
             return light
         depth = np.median(scene.samples.fragments.depth)
@@ -115,7 +117,7 @@ class PathtraceGenerator(RasterGenerator):
 
 
 def _filled(image: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """The nearest known pixel's value where there is none."""
+    """Image whose unknown pixels get the value of the nearest known one."""
     _, label = cv2.distanceTransformWithLabels(
         (~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -125,7 +127,7 @@ def _filled(image: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _colors(scene: Scene, layers: list[Layer], kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Albedo and tint of all samples that lie in layers, 0 for others."""
+    """Albedo and tint of all samples of layers, 0 for others."""
     albedo, tint = np.zeros((2, len(kinds), 3), np.float32)
     rows, cols = np.divmod(scene.samples.where, scene.shape[1])
     for layer in layers:
@@ -136,7 +138,7 @@ def _colors(scene: Scene, layers: list[Layer], kinds: np.ndarray) -> tuple[np.nd
 
 
 def _covering(rendered: np.ndarray, coverage: np.ndarray) -> Float[np.ndarray, "h w 3"]:
-    """Rendered colours, times another coverage than the rendering's own."""
+    """Rendered colours with another coverage than the rendering's own, times it."""
     own = rendered[..., 3]
     if not (own > _SEEN).any():
         return np.zeros_like(rendered[..., :3])

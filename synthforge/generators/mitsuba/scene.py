@@ -1,7 +1,8 @@
 """One scene as Mitsuba takes it: meshes, fibres, lamps and the camera.
 
-Materials are those of the raster backend, painted on the surfaces from the camera: a vertex's texture
-coordinate is its place in the image, so that each visible point has exactly the look it has there.
+Materials are those of the raster backend, projected on the surfaces from the camera: the texture coordinate
+    of a
+vertex is its place in the image. So each visible point has exactly the raster backend's material.
 """
 
 from collections.abc import Callable
@@ -26,25 +27,25 @@ from synthforge.generators.shading.shade import Material, Samples
 from synthforge.render.interpolate import vertex_normals
 from synthforge.types import Camera
 
-_TINT = (0.2, 0.8)  # least and most that a surface sends back where only the light on it is sought
+_TINT = (0.2, 0.8)  # least and largest albedo where only the irradiance is wanted
 _FAR = 20.0  # m to the lamps
-_CASTER = 0.06  # m from what throws a shadow to where it falls, as `Lamp.softness` means it
-_FIBRE = 0.0005  # m, a ribbon is shown as fibres about so wide
+_CASTER = 0.06  # m from the caster of a shadow to the shadow, for which `Lamp.softness` holds
+_FIBRE = 0.0005  # m, approximate width of a fibre
 _MOST = 5  # fibres in a ribbon
 _SHADES = 5  # colours of the fibres of one sample
-_METAL = 0.2  # specular reflectance from which on a material is a metal
-# Half of a fibre is dull, which a body of clean fibres would only be after many more reflections.
+_METAL = 0.2  # specular reflectance above which a material is a metal
+# Half of the weight is diffuse, for the many reflections between fibres beyond the traced ones.
 _HAIR = {"type": "hair", "longitudinal_roughness": 0.5, "azimuthal_roughness": 0.5, "int_ior": 1.4}
 _ABSORPTION = 5.450  # Source: Chiang et al. (2016), eq. 9, at an azimuthal roughness of 0.5
 
 
 @dataclass(frozen=True)
 class Layer:
-    """All surfaces of one kind, and their look over the image, cropped to where they are seen.
+    """All surfaces of one kind, and an image of their material, cropped to where the kind is seen.
 
-    `faces` index the scene's mesh; `corner` is the crop's top and left in samples; `normal` lies in the
-    frame that Mitsuba gives the surface; `tint` is about the mean albedo. The look reaches beyond where the
-    kind is seen.
+    `faces` are triangles of the scene's mesh, `corner` is the top and left of the crop in samples,
+    `normal` is in the frame that Mitsuba gives the surface, `tint` is about the mean albedo. Around the
+    kind, the image repeats its nearest values.
     """
 
     kind: str
@@ -59,7 +60,8 @@ class Layer:
 
 
 def layers_of(scene: Scene, factor: int) -> list[Layer]:
-    """Layers of all but hair, each seen without the others in front, `factor` samples per pixel."""
+    """Layers of all kinds but hair, each drawn without the others; `factor` samples per pixel along each
+    axis."""
     kinds, rng = scene.part_kinds, scene.skin_rng()
     order = [k for k in ("skin", "eye", "mouth") if k in kinds]
     order += sorted(set(kinds.tolist()) - {*order, "hair"})
@@ -67,7 +69,8 @@ def layers_of(scene: Scene, factor: int) -> list[Layer]:
 
 
 def _layer(scene: Scene, kind: str, mine: np.ndarray, factor: int, rng: np.random.Generator) -> Layer:
-    mesh = replace(scene.mesh, faces=np.where(mine[:, None], scene.mesh.faces, 0))  # without area: not drawn
+    # triangles without area are not drawn
+    mesh = replace(scene.mesh, faces=np.where(mine[:, None], scene.mesh.faces, 0))
     faces = scene.mesh.faces[mine]
     person = scene.person
     samples, shape = samples_of(mesh, person.params, factor, person.head)
@@ -101,7 +104,7 @@ class _Traced(Scene):
 
 
 def _tangents(vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray) -> Float[np.ndarray, "m 3"]:
-    """Change of place along the first texture coordinate (any length), per triangle."""
+    """Direction (any length) in which the first texture coordinate grows, per triangle."""
     a, b, c = (vertices[faces[:, i]] for i in range(3))
     ua, ub, uc = (uv[faces[:, i]] for i in range(3))
     e, f, p, q = b - a, c - a, ub - ua, uc - ua
@@ -110,14 +113,14 @@ def _tangents(vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray) -> Float[
 
 
 def _local(wanted: np.ndarray, normal: np.ndarray, tangent: np.ndarray) -> Float[np.ndarray, "n 3"]:
-    """Normals in the frame (tangent made orthogonal, its cross product, normal) that Mitsuba builds."""
+    """Normals in Mitsuba's frame: the tangent made orthogonal, its cross product, the normal."""
     s = unit32(tangent - (normal * tangent).sum(1, keepdims=True) * normal)
     t = np.cross(normal, s)
     return np.stack([(wanted * axis).sum(1) for axis in (s, t, normal)], -1)
 
 
 def _spread(values: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> Float[np.ndarray, "h w c"]:
-    """Image of samples; the nearest one where there is none."""
+    """Image of samples; pixels without one get the nearest value."""
     free = np.ones((rows.max() + 1, cols.max() + 1), np.uint8)
     free[rows, cols] = 0
     _, label = cv2.distanceTransformWithLabels(
@@ -138,7 +141,8 @@ class TracedScene:
     factor: int
 
     def load(self) -> tuple[Any, Any]:
-        """Mitsuba's scene twice: surfaces but for hair dull in their tint, and only mirroring."""
+        """Mitsuba's scene twice: with diffuse surfaces of their tint, and with specular ones; hair is the
+        same in both."""
         lamps = {f"lamp {i}": _lamp(lamp) for i, lamp in enumerate(self.scene.lighting.lamps)}
         sky = {"type": "envmap", "bitmap": self.mi.Bitmap(environment_map(self.scene.lighting))}
         common = {"type": "scene", "sky": sky, **lamps, **self._hair()}
@@ -148,7 +152,7 @@ class TracedScene:
         )
         return self.mi.load_dict(common | dull), self.mi.load_dict(common | glossy)
 
-    def _surface(self, layer: Layer, look: Callable[[Layer], dict]) -> Any:
+    def _surface(self, layer: Layer, bsdf_of: Callable[[Layer], dict]) -> Any:
         mesh = self.scene.mesh
         used, faces = np.unique(layer.faces, return_inverse=True)
         faces = faces.reshape(-1, 3)
@@ -157,7 +161,7 @@ class TracedScene:
         uv = (pixels - np.array(layer.corner[::-1])) / size
         normals = vertex_normals(mesh.vertices[used], faces)
         bumps = self._texture(0.5 + 0.5 * layer.normal)
-        bsdf = {"type": "normalmap", "normalmap": bumps, "bsdf": look(layer)}
+        bsdf = {"type": "normalmap", "normalmap": bumps, "bsdf": bsdf_of(layer)}
         return self._mesh(mesh.vertices[used], faces, normals, uv, bsdf)
 
     def _mesh(
@@ -258,13 +262,13 @@ def fibre_points(
 
 
 def environment_map(lighting: Lighting) -> Float[np.ndarray, "r c 3"]:
-    """Environment in Mitsuba's layout: columns the other way round, rows from pole to pole."""
+    """Environment in Mitsuba's layout: columns reversed, the first and last row at the poles."""
     rows = np.pad(lighting.environment[:, ::-1], ((1, 1), (0, 0), (0, 0)), mode="edge")
     return np.ascontiguousarray((rows[1:] + rows[:-1]) / 2, np.float32)
 
 
 def _lamp(lamp: Lamp) -> dict:
-    """A ball far away, as large as the softness of its shadows says."""
+    """A distant ball, as large as the softness of its shadows needs."""
     angle = np.arctan(max(lamp.softness, 1e-3) / _CASTER)
     radiance = (lamp.color / (np.pi * np.sin(angle) ** 2)).astype(float).tolist()
     return {
@@ -275,7 +279,7 @@ def _lamp(lamp: Lamp) -> dict:
 
 
 def sensor(mi: Any, camera: Camera) -> dict:
-    """The same view, through a box filter.
+    """Mitsuba's sensor with the same view and a box filter.
 
     Raises:
         GeometryError: pixels that are not square.

@@ -1,8 +1,8 @@
-"""What comes between the camera and the face: a hand, a microphone, a cup, a phone, something at the edge.
+"""Placing of occluders: a hand, a microphone, a cup, a phone, an object at the edge of the image.
 
-Built in the face frame of the posed head (x to the subject's left, y up, z out of the face, origin at the
-root of the nose, metres), as if on the subject's right and mirrored for the left. What touches the head is
-slid along one direction until its deepest point lies `_PRESSED` in the skin.
+They are built in the face frame of the posed head (x to the subject's left, y up, z out of the face,
+origin at the root of the nose, metres) on the subject's right, and mirrored for the left. Those that touch
+the head slide along one direction until their deepest point is `_PRESSED` inside the skin.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,12 +28,12 @@ from synthforge.render.interpolate import vertex_normals
 from synthforge.render.rasterize import rasterize
 
 KINDS = ("none", "hand", "microphone", "cup", "phone", "object")
-SHARE = (0.06, 0.35)  # of the face's skin that an object at the image's edge covers
+SHARE = (0.06, 0.35)  # least and largest share of the face's skin that an object covers
 _TOUCHED = ("headwear", "facewear", "eyeglasses")
 _PRESSED = 0.0015  # m
-_MAP = 256  # texels across the head's map of heights
-_WRIST = np.radians(50)  # furthest bend of the hand against the arm
-_FRONT_STEP = 4  # every so many of the face's triangles stand for all
+_MAP = 256  # texels of the head's depth map
+_WRIST = np.radians(50)  # largest bend of the wrist
+_FRONT_STEP = 4  # every fourth triangle of the face stands for all
 _FIST = np.array([0.85, 1, 1, 1, 1, 0])
 
 
@@ -67,7 +67,7 @@ def occlude(person: Person, worn: Sequence[Accessory] = ()) -> list[Accessory]:
 
 @dataclass(frozen=True)
 class _Face:
-    """Posed head, and what is worn on it, in the face frame, mirrored where `side` is -1."""
+    """Posed head and what is worn on it, in the face frame, which is mirrored where `side` is -1."""
 
     vertices: np.ndarray
     faces: np.ndarray
@@ -89,7 +89,7 @@ class _Face:
         return cls(local.astype(np.float32), faces.astype(np.int32), marks[order], axes, points[27], side)
 
     def world(self, pieces: list[Accessory]) -> list[Accessory]:
-        """Pieces of the face frame in the world, their winding kept."""
+        """Pieces of the face frame in the world frame, with outward faces still outward."""
         return [
             replace(p, vertices=(p.vertices * [self.side, 1, 1]) @ self.axes.T + self.root,
                     faces=p.faces[:, :: self.side])
@@ -97,9 +97,10 @@ class _Face:
         ]  # fmt: skip
 
     def slide(self, points: np.ndarray, direction: np.ndarray, gap: float = -_PRESSED) -> np.ndarray:
-        """Shift along `direction` after which `points` stand `gap` (m) off the skin; 0 if they miss it.
+        """Shift along `direction` after which the closest of `points` is `gap` (m) off the skin; 0 if none
+        meets it.
 
-        Downwards the skin ends at the chin, for the shoulders are not to be passed.
+        Downwards, only skin above the chin counts: the shoulders do not stop things.
         """
         faces = self.faces
         if direction[1] < -0.5:
@@ -129,7 +130,7 @@ class _Face:
 
 @dataclass(frozen=True)
 class _Arm:
-    """Whose hand it is."""
+    """Colours (linear RGB) of a hand and its sleeve, and the random stream."""
 
     skin: np.ndarray
     sleeve: np.ndarray
@@ -138,7 +139,8 @@ class _Arm:
 
 @dataclass(frozen=True)
 class _Grip:
-    """A placed hand: `turn` columns are its axes in the face frame, `place` its wrist; `wrist` bends it."""
+    """A placed hand: the columns of `turn` are its axes in the face frame, `place` is its wrist, `wrist` its
+    bend."""
 
     turn: np.ndarray
     place: np.ndarray
@@ -148,7 +150,7 @@ class _Grip:
     def of(
         cls, fingers: ArrayLike, back: ArrayLike, hold: ArrayLike, at: np.ndarray, elbow: ArrayLike
     ) -> "_Grip":
-        """Hand whose point `hold` lies at `at`, fingers and back in these directions, arm to the elbow."""
+        """Hand whose point `hold` (hand frame) is at `at`; `fingers`, `back` and `elbow` are directions."""
         y = unit(np.asarray(fingers, float))
         x = unit(np.cross(y, back))
         turn = np.stack([x, y, np.cross(x, y)], 1)
@@ -161,6 +163,7 @@ class _Grip:
         return _Grip(self.turn, self.place + shift, self.wrist)
 
     def out(self, points: np.ndarray) -> np.ndarray:
+        """Points of the hand frame in the face frame."""
         return points @ self.turn.T + self.place
 
     def pieces(self, bend: np.ndarray, arm: _Arm) -> list[Accessory]:
@@ -210,13 +213,13 @@ def _gesture(face: _Face, arm: _Arm, glasses: bool) -> list[Accessory]:
         near = face.distance()
         relaxed = close(limits, lambda p: near(grip.out(p)), gap=-0.0005)
     pieces = grip.pieces(relaxed, arm)
-    if limits is None:  # the outline is a little thinner than the hand
+    if limits is None:  # the hand is a little thicker than its outline
         return _moved(pieces, np.maximum(face.slide(pieces[0].vertices, np.array([0.0, 0, 1])), 0))
     return _moved(pieces, face.slide(pieces[0].vertices, np.array(push, float)))
 
 
 def _speaking(face: _Face, arm: _Arm) -> list[Accessory]:
-    """A microphone before the mouth."""
+    """A microphone in front of the mouth."""
     rng = arm.rng
     thing = microphone(rng)
     axis = unit(np.array([rng.normal(-0.15, 0.15), -0.8, rng.uniform(0.25, 0.7)]))  # grille to tail
@@ -236,7 +239,8 @@ def _drinking(face: _Face, arm: _Arm) -> list[Accessory]:
 def _held(
     face: _Face, arm: _Arm, thing: list[Accessory], up: np.ndarray, top: np.ndarray, low: float, gap: float
 ) -> list[Accessory]:
-    """A round thing (axis y, its top at the origin) with a hand around it `low` (m) below the top."""
+    """A round thing (axis y, its top at the origin) with its top at `top` and its axis along `up`, in a
+    hand that holds it `low` (m) below the top."""
     back = np.array([-0.75, 0.1, 0.65]) + arm.rng.normal(0, 0.08, 3)
     z = unit(back - (back @ up) * up)
     axes = np.stack([np.cross(up, z), up, z], 1)  # things face z
@@ -251,7 +255,7 @@ def _held(
         away = grip.out(points) - top
         return np.linalg.norm(away - (away @ up)[:, None] * up, axis=1) - radius
 
-    swing = np.clip((radius - 0.015) / 0.02, 0, 1)  # the thumb goes round what is wide
+    swing = np.clip((radius - 0.015) / 0.02, 0, 1)  # the thumb goes around wide things
     bend = close(np.array([1, 0.95, 0.95, 0.95, 0.95, swing]), distance)
     pieces = [*placed, *grip.pieces(bend, arm)]
     solid = np.concatenate([p.vertices for p in pieces if p.material != "cloth"])
@@ -298,7 +302,7 @@ def _at_the_edge(person: Person, rng: np.random.Generator) -> list[Accessory]:
     skin, area = _front(person)
     share = rng.uniform(*SHARE)
     points = np.concatenate([p.vertices for p in start])
-    low, high = -0.2, 0.3  # m back from the middle of the face: all of it covered, none
+    low, high = -0.2, 0.3  # m from the middle of the face: at the first all is covered, at the second nothing
     for _ in range(12):
         back = 0.5 * (low + high)
         hull = ConvexHull(project(points - back * inward, camera)[:, :2])
@@ -314,7 +318,7 @@ def _front(person: Person) -> tuple[np.ndarray, np.ndarray]:
     near = np.linalg.norm(vertices - middle, axis=1) < 1.15 * np.linalg.norm(marks[8] - middle)
     corners = project(vertices, person.params.camera)[head.faces[near[head.faces].all(1)], :2]
     (ax, ay), (bx, by) = (corners[:, k].T - corners[:, 0].T for k in (1, 2))
-    area = np.maximum(ay * bx - ax * by, 0)  # of triangles that face the camera: y runs downwards
+    area = np.maximum(ay * bx - ax * by, 0)  # positive for triangles that face the camera, since y goes down
     seen = np.flatnonzero(area)[::_FRONT_STEP]
     return corners[seen].mean(1), area[seen] / area[seen].sum()
 

@@ -95,7 +95,7 @@ class RasterGenerator:
         return see_through(image, lenses, camera, depth, self.supersample, scene.lighting, gain)
 
     def exposed(self, scene: Scene) -> Float[np.ndarray, "h w 4"]:
-        """Pixels without what is behind: linear RGB as exposed, times coverage; and coverage."""
+        """Pixels without the background: exposed linear RGB times coverage, and coverage."""
         samples = scene.samples
         shadow = np.ones(len(samples.where), np.float32)
         if scene.lighting.lamps and len(shadow):

@@ -1,4 +1,4 @@
-"""From linear light to an 8-bit photograph: depth of field, white balance, vignette, noise, tone, JPEG."""
+"""From linear light to an 8-bit photograph: depth of field, white balance, noise, tone curve, JPEG."""
 
 from functools import lru_cache
 
@@ -9,10 +9,10 @@ from numba import njit
 
 from synthforge.generators.shading.color import LUMINANCE, blackbody, linear_to_srgb
 
-DEVELOPED = (  # attributes of `develop`
+DEVELOPED = (  # attributes that `develop` takes
     "white_balance", "blur", "noise", "vignette", "compression", "contrast", "saturation"
 )  # fmt: skip
-_WIDEST = 0.04  # largest circle of confusion, share of the height
+_WIDEST = 0.04  # largest circle of confusion, share of the image's height
 _BRIGHTEST, _STEPS = 16.0, 8191  # of the tone table; finer than a tenth of an 8-bit step everywhere
 
 
@@ -23,17 +23,17 @@ def depth_of_field(
     focal: float,
     aperture: float,
 ) -> Float[np.ndarray, "h w 3"]:
-    """Image as a thin lens of that entrance pupil sees it.
+    """Image through a thin lens.
 
-    Every pixel is spread over its circle of confusion, of diameter `aperture * focal * |1/focus - 1/z|`
-    pixels (thin lens, far beyond its focal length); what lies behind does not spread over what is before it.
+    Every pixel is spread over its circle of confusion, whose diameter is `aperture * focal * |1/focus - 1/z|`
+    pixels (for distances far beyond the focal length). Pixels do not spread over others in front of them.
 
     Args:
-        image: linear RGB; what has no depth is out of focus already and left so.
-        depth: z, metres; inf = none.
-        focus: z in focus, metres.
-        focal: focal length in pixels.
-        aperture: diameter of the entrance pupil, metres.
+        image: linear RGB; pixels without depth stay as they are (the background is out of focus already).
+        depth: z (m); inf for none.
+        focus: z in focus (m).
+        focal: focal length (pixels).
+        aperture: diameter of the entrance pupil (m).
     """
     there = np.isfinite(depth)
     circle = np.where(there, aperture * focal * np.abs(1 / focus - 1 / np.where(there, depth, focus)), 0)
@@ -42,18 +42,19 @@ def depth_of_field(
     if widest < 0.7:  # less than a pixel
         return image
     side = 2 * int(np.ceil(widest / 2)) + 1
-    reach = cv2.dilate(circle, np.ones((side, side), np.uint8))
-    return _gather(image.astype(np.float32), depth.astype(np.float32), circle, reach)
+    widest_near = cv2.dilate(circle, np.ones((side, side), np.uint8))
+    return _gather(image.astype(np.float32), depth.astype(np.float32), circle, widest_near)
 
 
 @njit(cache=True)
-def _gather(image, depth, circle, reach):
+def _gather(image, depth, circle, widest_near):
+    """Each pixel as the mean of those whose circles cover it; `widest_near` is the largest circle around."""
     height, width = circle.shape
     out = np.empty_like(image)
     for row in range(height):
         for col in range(width):
-            r = int(np.ceil(0.5 * reach[row, col]))
-            if reach[row, col] < 0.7:
+            r = int(np.ceil(0.5 * widest_near[row, col]))
+            if widest_near[row, col] < 0.7:
                 out[row, col] = image[row, col]
                 continue
             total = red = green = blue = np.float32(0)
@@ -89,10 +90,10 @@ def develop(
     """Photograph of linear RGB in which 1 is white.
 
     Args:
-        white_balance: -1 (cold) to 1 (warm); half of the tint a camera would leave in.
-        blur: 0 to 1; at 1 the lens blurs by 0.6 % of the height.
-        noise: 0 to 1; at 1 a phone at night, after its own denoising.
-        rng: for the noise.
+        white_balance: -1 (cold) to 1 (warm), tint left in the image.
+        blur: 0 to 1; at 1 the standard deviation is 0.6 % of the height.
+        noise: 0 to 1; at 1 as of a phone at night after denoising.
+        rng: of the noise.
         vignette: 0 to 1; at 1 the corners get 0.37 of the light.
         compression: 0 (none) to 1 (JPEG of quality 35).
         contrast: doublings of the tone curve's slope at mid grey.
@@ -128,10 +129,11 @@ def _off_axis(size: tuple[int, int]) -> Float[np.ndarray, "h w 1"]:
 
 
 def _grain(image: np.ndarray, noise: float, rng: np.random.Generator) -> Float[np.ndarray, "h w 3"]:
-    """Sensor noise as phones leave it: its variance grows with the light (shot noise) from that of reading
-    out; fine in brightness, weaker and blotchy in colour, where denoising works over larger areas.
+    """Sensor noise as it remains after a phone's denoising.
 
-    At 1 the deviation is 0.0045 in the dark and about 10 % of mid grey (estimates).
+    Its variance is that of the readout plus one that grows with the light (shot noise). In brightness it
+    is fine; in colour it is weaker and blotchy, since denoising works over larger areas there. At 1 its
+    deviation is 0.0045 in the dark and about 10 % of mid grey (estimates).
     """
     height, width = image.shape[:2]
     fine = cv2.GaussianBlur(rng.standard_normal((height, width), np.float32), (0, 0), 0.55)

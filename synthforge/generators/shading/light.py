@@ -1,4 +1,4 @@
-"""Light on a sample: an environment all around, and one to three distant lamps."""
+"""Lighting of a scene: an environment all around, and up to three distant lamps."""
 
 import math
 from collections.abc import Callable
@@ -18,13 +18,13 @@ from synthforge.types import Mesh
 
 ENV_SIZE = (32, 64)  # rows, columns of an environment
 _SHADOW_SIZE = 320
-_SUN = 1e5  # most that a user's panorama may hold
+_SUN = 1e5  # largest radiance taken from a user's panorama
 
 
 @dataclass(frozen=True)
 class Lamp:
-    """Distant light: unit `direction` towards it, linear RGB irradiance on a facing surface, and
-    `softness`, the radius of its shadow's edge in metres."""
+    """Distant light: unit `direction` towards it (world frame), `color` (linear RGB irradiance on a
+    surface that faces it) and `softness` (m), the width of its shadows' edges."""
 
     direction: Float[np.ndarray, " 3"]
     color: Float[np.ndarray, " 3"]
@@ -33,15 +33,18 @@ class Lamp:
 
 @dataclass(frozen=True)
 class Lighting:
-    """`environment` is radiance over directions: rows from +y to -y, columns around y with +z in
-    the middle column and +x a quarter to its right. Only the first lamp casts shadows."""
+    """Light of a scene.
+
+    `environment` is linear RGB radiance by direction: rows from +y to -y, columns around y, with +z in the
+    middle and +x a quarter of the width to its right. Of the `lamps`, only the first casts shadows.
+    """
 
     environment: Float[np.ndarray, "r c 3"]
     lamps: tuple[Lamp, ...]
 
 
 def env_directions(rows: int, columns: int) -> Float[np.ndarray, "r c 3"]:
-    """Unit vectors of the texel centres of an environment."""
+    """Unit vectors (world frame) of the texel centres of an environment."""
     theta = (np.arange(rows) + 0.5)[:, None] / rows * np.pi
     phi = ((np.arange(columns) + 0.5)[None] / columns * 2 - 1) * np.pi
     return np.stack(
@@ -89,7 +92,7 @@ def env_radiance(environment: Float[np.ndarray, "r c 3"], directions: Float[np.n
 
 
 def blurred(environment: Float[np.ndarray, "r c 3"], sigma: float) -> Float[np.ndarray, "r c 3"]:
-    """Environment seen by a rough mirror: blurred by `sigma` radians, wider in columns near the poles."""
+    """Environment as a rough mirror shows it: blurred by `sigma` (radians)."""
     rows, columns = environment.shape[:2]
     texel = np.pi / rows
     pad = columns // 2
@@ -110,7 +113,7 @@ _Range = tuple[float, float]
 
 
 class _Rig:
-    """Lights being set up around the head: angles in degrees, strengths in multiples of a bright wall."""
+    """Light being set up around the head: angles in degrees, strengths relative to a bright wall."""
 
     def __init__(self, rng: np.random.Generator):
         self.rng = rng
@@ -181,7 +184,7 @@ def _indoor(rig: _Rig, u: Callable[..., float], side: float) -> None:
     wall = np.clip(np.array([0.36, 0.32, 0.26]) * np.exp(rig.rng.normal(0, 0.2, 3)), 0.05, 0.8)
     rig.environment += wall * u(0.5, 1.0) * (1 + 0.25 * rig.up)
     rig.patches(4, (2700, 6500), 1.0, (0.15, 0.45))
-    if u(0, 1) < 0.6:  # a window to the side
+    if u(0, 1) < 0.6:  # a window at the side
         azimuth, elevation = side * u(15, 100), u(0, 35)
         rig.glow(azimuth, elevation, 0.35, u(5500, 8000), u(1, 4))
         rig.lamp(azimuth, elevation, u(5500, 7500), u(0.3, 1.8), 0.015)
@@ -205,11 +208,11 @@ def procedural_lighting(kind: str, rng: np.random.Generator) -> Lighting:
 
 
 def image_lighting(path: Path, rng: np.random.Generator) -> Lighting:
-    """Light of a user's lat-long image, turned about the vertical at random; its brightest spot
-    becomes the lamp that casts shadows.
+    """Light of a user's lat-long image, turned about the vertical at random. Its brightest spot becomes
+    the lamp that casts shadows.
 
     Raises:
-        AssetError: the file is no image.
+        AssetError: the file is not an image.
     """
     image = _read_environment(path)
     env = np.roll(image, int(rng.integers(image.shape[1])), 1)
@@ -228,7 +231,7 @@ def image_lighting(path: Path, rng: np.random.Generator) -> Lighting:
 def _read_environment(path: Path) -> np.ndarray:
     try:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error:  # of OpenEXR
+    except cv2.error:  # OpenEXR is off
         image = None
     if image is None:
         raise AssetError("cannot be read as an image", where=str(path), fix="use .hdr, .exr, .png or .jpg")

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from numba import njit
 
 _SIZE = 48  # cells per tile
-_SEED = 20  # the volume is a constant of the look; where it is looked up differs per sample
+_SEED = 20  # the volume is the same for all samples; they read it at different places
 
 
 @cache

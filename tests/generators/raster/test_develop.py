@@ -1,10 +1,10 @@
 """The camera's own doing against closed forms: defocus, vignette, grain, tone, JPEG."""
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.fft import dctn
 
 from synthforge.generators.raster.develop import depth_of_field, develop, s_curve, shoulder
 from synthforge.generators.shading.color import LUMINANCE, linear_to_srgb
@@ -83,11 +83,31 @@ def test_grain_grows_with_the_light_but_less_than_it():
     assert colour < 0.5 * noisy.mean(-1).std()
 
 
-def test_compression_is_jpegs():
-    image = np.random.default_rng(0).random((40, 56, 3)).astype(np.float32)
-    plain = photograph(image)
-    code = cv2.imencode(".jpg", plain[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 65])[1]
-    np.testing.assert_array_equal(photograph(image, compression=0.5), cv2.imdecode(code, 1)[..., ::-1])
+# Luminance table of JPEG at quality 50 (ITU-T T.81, table K.1)
+QUANTIZED = np.array([
+    [16, 11, 10, 16, 24, 40, 51, 61], [12, 12, 14, 19, 26, 58, 60, 55], [14, 13, 16, 24, 40, 57, 69, 56],
+    [14, 17, 22, 29, 51, 87, 80, 62], [18, 22, 37, 56, 68, 109, 103, 77], [24, 35, 55, 64, 81, 104, 113, 92],
+    [49, 64, 78, 87, 103, 121, 120, 101], [72, 92, 95, 98, 112, 100, 103, 99],
+])  # fmt: skip
+
+
+@pytest.mark.parametrize("compression, quality", [(0.5, 65), (0.8, 47), (1.0, 35)])
+def test_compression_quantizes_as_jpeg_of_its_quality(compression, quality):
+    """The cosine transform of each 8 x 8 block of a grey image is a multiple of the quality's table."""
+    rng = np.random.default_rng(0)
+    grey = np.repeat(rng.uniform(0.1, 0.3, (48, 64, 1)).astype(np.float32), 3, 2)
+    scale = 2 - quality / 50 if quality >= 50 else 50 / quality  # as the reference implementation (IJG) does
+    table = np.floor(QUANTIZED * scale + 0.5)
+
+    def steps(picture: np.ndarray) -> np.ndarray:
+        blocks = picture[..., 0].astype(float).reshape(6, 8, 8, 8).swapaxes(1, 2) - 128
+        return dctn(blocks, axes=(2, 3), norm="ortho") / table
+
+    packed, plain = (photograph(grey, compression=c) for c in (compression, 0.0))
+    assert np.ptp(packed, axis=-1).max() <= 1  # still grey
+    off = [np.abs(s - np.round(s)).mean() for s in (steps(packed), steps(plain))]
+    assert off[0] < 0.025 and off[1] > 0.15
+    assert (np.abs(steps(packed) - steps(plain)) < 0.5 + 2 / table).all()  # to the nearest one
 
 
 @settings(deadline=None)
