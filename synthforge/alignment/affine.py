@@ -1,9 +1,9 @@
 """One affine per checkpoint, fitted in closed form on many samples.
 
-The mesh a generator was conditioned on and the face it shows differ by what training left open. Most of
-that is the same for all samples: p -> A p + t in metres, fitted to where the density has its surface along
-the meshes' normals, to the depth images, and to 2D landmarks if a detector's are given. Every step is a
-weighted linear least squares problem in the twelve numbers and the depth image's bias.
+A generator shows a face that differs from the mesh it was conditioned on, because training left that open.
+Most of the difference is the same for all samples: p -> A p + t in metres, fitted to the surface of the
+density along the meshes' normals, to the depth images, and to 2D landmarks if a detector's are given. Every
+step is a weighted linear least squares problem in the twelve numbers and the depth image's bias.
 """
 
 import json
@@ -27,7 +27,7 @@ from synthforge.heads.base import HeadModel
 REACH = (40e-3, 40e-3, 30e-3, 30e-3, 20e-3, 20e-3, 12e-3, 12e-3, 8e-3, 8e-3, 8e-3, 8e-3)
 DENSITY_SD, DEPTH_SD = 2e-3, 4e-3  # metres, as in refine
 LANDMARK_SD = 8.0  # pixels of 512; a detector's jaw points do not lie on the same skin as the mesh's
-LANDMARK_CUT = 6.0  # of these, from where on a landmark does not count
+LANDMARK_CUT = 6.0  # in these, the distance beyond which a landmark does not count
 PRIOR_SD = 0.1  # of the matrix's numbers around the identity, and of the shift in metres
 LEVER = 0.1  # metres; the matrix is counted by what it does at this distance
 FORMAT = "synthforge-alignment-1"
@@ -221,7 +221,7 @@ def _landmark_rows(batch: Samples, head: HeadModel, moved: Tensor) -> tuple[Tens
 def _with_residuals(
     affine: CheckpointAffine, samples: Iterable[Samples], evidence: Evidence
 ) -> CheckpointAffine:
-    """The same, with what is left between meshes and surfaces, over all and per pose."""
+    """The affine with the residuals between meshes and surfaces, over all samples and per pose."""
     before, after, names = [], [], []
     for batch in samples:
         local = evidence.to(batch.vertices.device)

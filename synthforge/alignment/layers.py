@@ -1,4 +1,4 @@
-"""What the mesh cannot say and the volume can: the foreground, and what stands before or beside the head."""
+"""Masks that only the volume can give: the foreground, and what stands before or beside the head."""
 
 from typing import NamedTuple
 

@@ -24,12 +24,12 @@ LEVER = 0.1  # metres; turns and scale are counted by what they do at this dista
 
 @dataclass(frozen=True)
 class RefineConfig:
-    """How samples are refined; lengths in metres. The numbers are what benchmarks/alignment.py found good.
+    """How samples are refined; lengths in metres. The defaults were tuned with benchmarks/alignment.py.
 
     Args:
-        steps: for each step how far along the normals it looks for the surface, and from where on a residual
-            does not count. The reach starts at the largest distortion expected and must not end within the
-            softness of the surface; the cut ends within a lock of hair's distance from the skin.
+        steps: for each step how far along the normals it looks for the surface, and the residual beyond
+            which a measurement does not count. The reach starts at the largest distortion expected and must
+            not end within the softness of the surface; the cut ends below a lock's distance from the skin.
         density_sd, depth_sd: error of one measurement; `None` leaves that kind out. Those of neighbouring
             points are alike, so these are larger than what a single one shows.
         similarity_sd: how far a similarity is expected to move the face.
@@ -135,7 +135,7 @@ class Refiner(nn.Module):
 def _similarity(points: Tensor) -> Tensor:
     """What the seven motions do to points (n m 3): three shifts, three turns, a scale; n m 3 7.
 
-    Each by one metre at `LEVER`; turns to first order, whose rest the other motions take up.
+    Each moves a point at `LEVER` by one metre; turns are linearized, and later steps correct the rest.
     """
     eye = torch.eye(3, device=points.device)
     shift = eye.expand(*points.shape, 3)

@@ -1,4 +1,4 @@
-"""What alignment asks of a neural volume."""
+"""What alignment needs of a neural volume."""
 
 from typing import Protocol, runtime_checkable
 
@@ -14,7 +14,7 @@ class NeuralVolume(Protocol):
     """A batch of n volumes in the head's world frame (metres), each seen by one camera.
 
     `depth` is the expected z-depth in metres (`z_of_ray` converts distances along rays) and `alpha` the
-    accumulated weight in [0, 1], both with row 0 at the top; where alpha is 0 depth says nothing.
+    accumulated weight in [0, 1], both with row 0 at the top; where alpha is 0, depth has no meaning.
     """
 
     cameras: Cameras

@@ -1,4 +1,4 @@
-"""The embedded head: authored by this project, shipped with the package, free of anybody's data."""
+"""The embedded head: authored by this project and shipped with the package."""
 
 from functools import cache
 from pathlib import Path

@@ -1,6 +1,6 @@
 """The one head model: linear shapes, linear blend skinning, labels attached to the surface.
 
-Every head (anthro, ict, flame) is this class over its own arrays; only loading differs.
+Every head is this class with its own arrays; only loading differs.
 """
 
 from collections.abc import Callable
@@ -40,8 +40,8 @@ class HeadModel(nn.Module):
       `weights` v j
     - optional: `joint_expression_deltas` e j 3, and `pose_deltas` 9k v 3, correctives per entry of
       (rotation - identity) of the last k joints (all, or all but the first), row-major
-    - optional: `corrective_pairs` k 2, `corrective_deltas` k v 3: moves at the product of two coefficients,
-      indices into the expressions followed by the shape axes
+    - optional: `corrective_pairs` k 2, `corrective_deltas` k v 3: added in proportion to the product of
+      two coefficients, given as indices into the expressions followed by the shape axes
     - `landmarks_face` 68, `landmarks_barycentric` 68 3: iBUG-68, jaw fixed on the mesh
     - optional: `jaw_face` 79 17, `jaw_barycentric` 79 17 3: points 0 ... 16 by yaw (see `yaw_row`)
     - `contour_face` m k, `contour_barycentric` m k 3: for each of m stations along the jaw from
@@ -216,7 +216,7 @@ class HeadModel(nn.Module):
     def _landmark_tensors(self, device: torch.device, dtype: torch.dtype) -> list[Tensor]:
         """Vertices and weights of the landmarks (68 3) and, where there is one, of the jaw's table (79 17 3).
 
-        Kept per device and type instead of as buffers: they are other arrays of this head, said again.
+        Kept per device and dtype, not as buffers, because they repeat other arrays of this head.
         """
         if (device, dtype) not in self._points_on:
             tables = [(self.landmarks_face, self.landmarks_barycentric)]

@@ -29,8 +29,8 @@ def dense_landmarks(head: HeadModel) -> DenseLandmarks:
     """The dense points on a head; looked for once per head.
 
     The head's own iBUG points on brows, nose, lids and lips say how far its canonical coordinates are from
-    the canonical face there (a millimetre or two). That is made up for before the nearest surface of a
-    point's classes is taken. Points 0 ... 67 are the head's iBUG points, those of the jaw lie between them.
+    the canonical face there (a millimetre or two). This is corrected before the nearest surface of a point's
+    classes is looked up. Points 0 ... 67 are the head's iBUG points, those of the jaw lie between them.
     """
     if head not in _FOUND:
         _FOUND[head] = _find(head)

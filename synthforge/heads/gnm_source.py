@@ -19,7 +19,7 @@ from synthforge.errors import AssetError
 from synthforge.provenance import files_sha256
 
 JOINTS = ("neck", "head", "left_eye", "right_eye")
-GROUPS = (  # those needed; weights of a half and more count
+GROUPS = (  # groups that must be there; a vertex belongs to one at a weight of at least 0.5
     "skin_exterior", "nose_region", "ears", "left_eye", "right_eye", "scleras", "mouth_sock", "teeth",
     "tongue", "upper_teeth_and_gums", "lower_teeth_and_gums",
 )  # fmt: skip

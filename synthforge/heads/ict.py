@@ -140,7 +140,7 @@ def convert_ict(source: IctSource) -> dict[str, np.ndarray]:
 
 
 def _compact(corners: Int[np.ndarray, "f 3"]) -> tuple[np.ndarray, np.ndarray]:
-    """Indices in use, and the triangles with those numbered from 0."""
+    """The indices in use, and the triangles renumbered to them."""
     used, renumbered = np.unique(corners, return_inverse=True)
     return used, renumbered.reshape(-1, 3)
 
@@ -205,7 +205,7 @@ def _look_ahead(
 ) -> None:
     """Turn the eyeballs, in place, about their joints until the irises face +z.
 
-    The source's diverge by 6 degrees.
+    In the source they diverge by 6 degrees.
     """
     for joint, side in ((3, "left"), (4, "right")):
         faces, eye = mesh.faces_of(f"sclera_{side}"), mesh.vertices_of(f"sclera_{side}")

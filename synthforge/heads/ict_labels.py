@@ -64,7 +64,7 @@ def vertex_loops(source: IctSource) -> dict[str, Int[np.ndarray, " n"]]:
     edges = np.sort(np.concatenate([source.faces[:, [i, (i + 1) % 3]] for i in range(3)]), 1)
     owner = np.tile(source.face_polygon, 3)
     _, inverse, count = np.unique(np.c_[edges, owner], axis=0, return_inverse=True, return_counts=True)
-    a, b = edges[count[inverse.reshape(-1)] == 1].T  # an edge twice in one polygon is its diagonal
+    a, b = edges[count[inverse.reshape(-1)] == 1].T  # an edge found twice in a polygon is its diagonal
     length = np.linalg.norm(source.vertices[a] - source.vertices[b], axis=1)
     n = len(source.vertices)
     graph = coo_matrix((length, (a, b)), (n, n)).tocsr()
@@ -110,7 +110,7 @@ def class_map(mesh: IctMesh, loops: dict[str, Int[np.ndarray, " n"]]) -> UInt8[n
     out = np.empty((_MAP_SIZE, _MAP_SIZE), np.uint8)
     out[drawn] = np.where(below_jaw(positions, neck_border("ict")) > 0, CLASS_ID["neck"], CLASS_ID["skin"])
     row, column = distance_transform_edt(~drawn, return_distances=False, return_indices=True)
-    out = out[row, column]  # beside the charts as at their edge
+    out = out[row, column]  # outside the charts: the class at their nearest edge
     for name, outline in _outlines(mesh, loops):
         texel = np.c_[outline[:, 0], 1 - outline[:, 1]] * _MAP_SIZE - 0.5
         cv2.fillPoly(out, [np.round(texel * 256).astype(np.int32)], CLASS_ID[name], shift=8)

@@ -173,7 +173,7 @@ MEASURES: tuple[Measure, ...] = (
 )  # fmt: skip
 
 
-# What faces keep to: the ratio of two measures, least and most. Source: union of the central 99 % of
+# Limits of a face: smallest and largest ratio of two measures. Source: union of the central 99 % of
 # 4,000 draws of a scanned face space (ICT-FaceKit) and of the norms above with independent spreads.
 PROPORTIONS: dict[tuple[str, str], tuple[float, float]] = {
     ("n_sn", "n_gn"): (0.38, 0.51), ("sn_sto", "sn_gn"): (0.24, 0.38), ("al_al", "en_en"): (0.77, 1.43),

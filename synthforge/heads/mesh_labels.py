@@ -32,8 +32,8 @@ _LIPS = {  # iBUG points along a border, from the subject's right corner to the 
 _LIDS = {"right": ([36, 37, 38, 39], [36, 41, 40, 39]), "left": ([45, 44, 43, 42], [45, 46, 47, 42])}
 _BROWS = {"right": [17, 18, 19, 20, 21], "left": [26, 25, 24, 23, 22]}  # tail to head, as in ibug.BROW
 _REACH = 0.05  # metres along the surface from a region's landmarks: keeps the back of the head out
-_WET = 0.0025  # metres behind the lips' inner border from which on it is the mouth's inside
-_RIM = 0.0012  # metres behind the line of the lids' margins from which on it is the eye, not a lid's rim
+_WET = 0.0025  # metres behind the lips' inner border where the inside of the mouth begins
+_RIM = 0.0012  # metres behind the lids' margins where the eye begins, past the rim of the lid
 _EARS = {  # extremes of the ear that are named points: axis, its end
     "superaurale": (1, "argmax"), "subaurale": (1, "argmin"), "postaurale": (2, "argmin"),
 }  # fmt: skip
@@ -63,7 +63,7 @@ class MaskedMesh:
 
     @cached_property
     def eyeballs(self) -> dict[str, Bool[np.ndarray, " v"]]:
-        """Vertices of the left and of the right eyeball, told apart by where they are."""
+        """Vertices of the left and right eyeball; the side is decided by position, not by the mask's name."""
         pair = [self.marked(f"{side}_eyeball") for side in ("left", "right")]
         pair.sort(key=lambda ball: -self.vertices[ball, 0].mean())
         return dict(zip(("left", "right"), pair, strict=True))
@@ -95,7 +95,7 @@ class MaskedMesh:
         return dijkstra(self.edges, directed=False, indices=seeds, min_only=True)
 
     def smoothed(self, marked: Bool[np.ndarray, " v"]) -> Float[np.ndarray, " v"]:
-        """A mask whose border at one half is smooth rather than along the mesh's edges."""
+        """A mask in [0, 1] whose border (at one half) is smooth and does not follow the mesh's edges."""
         near = self.edges.astype(bool).astype(float)
         mean = diags(1 / np.maximum(np.asarray(near.sum(1)).ravel(), 1)) @ near
         out = marked.astype(float)
@@ -129,24 +129,24 @@ def class_map(
     for side, ball in mesh.eyeballs.items():
         out[drawn & ball[faces].all(1)[hit.face_index]] = CLASS_ID[f"{side}_eye"]
     row, column = distance_transform_edt(~drawn, return_distances=False, return_indices=True)
-    return out[row, column]  # beside the charts as at their edge
+    return out[row, column]  # outside the charts: the class at their nearest edge
 
 
 def _fields(mesh: MaskedMesh) -> dict[str, Float[np.ndarray, " v"]]:
-    """What the classes are decided by: places, smoothed masks, distances from landmarks."""
+    """Fields that decide the classes: places, smoothed masks, distances from landmarks."""
     out = dict(zip("xyz", mesh.vertices.T, strict=True))
     out |= {name: mesh.smoothed(mesh.marked(name)) for name in ("neck", "nose")}
     for side in ("left", "right"):
         out[f"{side}_ear"] = mesh.smoothed(mesh.ears[side])
         out[f"{side}_brow"] = mesh.distance_from(_BROWS[side])
         out[f"{side}_eye"] = mesh.distance_from(_LIDS[side][0] + _LIDS[side][1])
-    for part in ("upper", "lower"):  # without the corners, which both have
+    for part in ("upper", "lower"):  # without the corners, which both lips share
         out[f"{part}_lip"] = mesh.distance_from(_LIPS[f"outer_{part}"][1:-1] + _LIPS[f"inner_{part}"][1:-1])
     return out
 
 
 def _skin_classes(mesh: MaskedMesh, at: dict[str, np.ndarray]) -> UInt8[np.ndarray, " n"]:
-    """Class of every texel, from the fields there."""
+    """Class of every texel, from the fields at it."""
     marks = mesh.landmarks
     out = np.full(len(at["x"]), CLASS_ID["skin"], np.uint8)
     for name in ("neck", "nose", "left_ear", "right_ear"):
@@ -188,7 +188,7 @@ def _spline(points: np.ndarray, n: int = 80) -> np.ndarray:
 
 
 def _between(at: dict[str, np.ndarray], upper: np.ndarray, lower: np.ndarray) -> Float[np.ndarray, " n"]:
-    """Depth (z) of the sheet that two curves across the face span."""
+    """Depth (z) of the surface between two curves across the face."""
     (high, high_z), (low, low_z) = (
         [np.interp(at["x"], *curve[np.argsort(curve[:, 0])][:, [0, k]].T) for k in (1, 2)]
         for curve in (upper, lower)
@@ -200,7 +200,7 @@ def _between(at: dict[str, np.ndarray], upper: np.ndarray, lower: np.ndarray) ->
 def _inside(
     at: dict[str, np.ndarray], outline: np.ndarray, among: Bool[np.ndarray, " n"]
 ) -> Bool[np.ndarray, " n"]:
-    """Places inside a closed outline in the frontal view, of those asked for (even-odd rule)."""
+    """Places of `among` that lie inside a closed outline in the frontal view (even-odd rule)."""
     x0, y0 = outline[:, :2].T
     x1, y1 = np.roll(outline[:, :2], -1, 0).T
     out = among & (at["x"] > x0.min()) & (at["x"] < x0.max()) & (at["y"] > y0.min()) & (at["y"] < y0.max())
@@ -214,8 +214,8 @@ def _inside(
 def mouth_lining(mesh: MaskedMesh) -> tuple[Int[np.ndarray, "k 3"], Int[np.ndarray, "k 3"]]:
     """Triangles, and their uv indices, that close the mouth behind the lips; none where it is closed.
 
-    Through FLAME's open mouth the inside of its back is seen; the lining spans the hole between its own
-    vertices, so that what is seen there is the mouth's inside.
+    FLAME has no mouth cavity: without the lining, an open mouth shows the inside of the back of the head.
+    The lining spans the hole with FLAME's own vertices.
     """
     faces, uvs = mesh.faces[mesh.skin_faces], mesh.face_uvs[mesh.skin_faces]
     a, b = faces.ravel(), np.roll(faces, -1, 1).ravel()
@@ -236,7 +236,7 @@ def mouth_lining(mesh: MaskedMesh) -> tuple[Int[np.ndarray, "k 3"], Int[np.ndarr
 
 
 def _zipped(vertices: np.ndarray, loop: list[int]) -> Int[np.ndarray, "k 3"]:
-    """Triangles across a flat loop, between its two ways from the one corner of the mouth to the other."""
+    """Triangles that fill a flat loop, between its two paths from one corner of the mouth to the other."""
     x = vertices[loop, 0]
     loop = [*loop[int(x.argmin()) :], *loop[: int(x.argmin())]]
     far = int(vertices[loop, 0].argmax())
@@ -257,8 +257,8 @@ def canonical_places(mesh: MaskedMesh) -> Float[np.ndarray, "v 3"]:
     """Each vertex's place on the canonical head (metres, head frame).
 
     A smooth warp (see heads/canonical.py) takes the landmarks, and the ears' extremes, to those of the
-    embedded head. Where none are (scalp, neck), it is refined twice so that the skin comes to lie on the
-    canonical head's named points.
+    embedded head. Far from those (scalp, neck) it is refined twice, so that the skin lies on the canonical
+    head's named points.
     """
     anthro = load_anthro()
     here, there = [mesh.landmarks], [anthro.landmarks(anthro.canonical).astype(float)]
@@ -290,7 +290,8 @@ def _warped(vertices: np.ndarray, here: np.ndarray, there: np.ndarray, smoothing
 
 
 def named_points(mesh: MaskedMesh, canonical: Float[np.ndarray, "v 3"]) -> dict[str, Float[np.ndarray, " 3"]]:
-    """The canonical head's points of the skin on this head: metres, of pairs the mean left one."""
+    """The canonical head's skin points, found on this head (metres); of pairs the left one, averaged
+    over both sides."""
     target = {n: p for n, p in canonical_points().items() if n not in inside_points()}
     sides = []
     for mirror in (np.ones(3), _MIRROR):

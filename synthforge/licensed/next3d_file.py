@@ -38,7 +38,7 @@ _AGAIN = "run again: synthforge assets add next3d FILE.pkl"
 MAX_MODULES, MAX_DEPTH = 20_000, 32  # the released generator has about 300 modules, 6 deep
 MAX_WEIGHTS, MAX_VERTICES = 1 << 29, 1 << 20  # 173 million and 5023 are usual
 MAX_OPTION, MAX_NAME = 1 << 20, 100
-# Options that this implementation knows one value of, which is also what the original does without them.
+# Options for which this implementation supports one value, the original's default.
 _ONLY = {
     "clamp_mode": "softplus", "disparity_space_sampling": False, "superresolution_noise_mode": "none",
     "decoder_lr_mul": 1, "sr_antialias": True,
@@ -143,7 +143,7 @@ def install_next3d(path: Path) -> tuple[Path, bool]:
             "files": {name: files_sha256(temporary / name) for name in _FILES},
         }  # fmt: skip
         (temporary / SOURCE).write_text(json.dumps(about, indent=2) + "\n")
-        for place in (temporary, *temporary.iterdir()):  # made for their owner alone
+        for place in (temporary, *temporary.iterdir()):  # temporary folders are readable by their owner alone
             place.chmod(0o755 if place is temporary else 0o644)
         _put(temporary, target)
     except (OSError, SafetensorError) as error:
@@ -208,7 +208,7 @@ def convert(network: Stub, where: str) -> tuple[Next3DConfig, Topology, dict[str
 
 
 def _notes(network: Stub, where: str) -> list[str]:
-    """Constants of the original's plane geometry that a file has other values of."""
+    """Constants of the original's plane geometry for which the file has other values."""
     notes = []
     for name, design in {"orth_scale": (5.0,), "orth_shift": (0.0, -0.01, -0.01)}.items():
         if type(tensor := network.state.get(name)) is TensorData:
@@ -219,7 +219,7 @@ def _notes(network: Stub, where: str) -> list[str]:
 
 
 def _shape(size: Any) -> str:
-    """A shape for a message, whatever stands in its place."""
+    """A shape for a message; the file may hold anything there."""
     numbers = type(size) is tuple and len(size) <= 8 and all(type(n) is int and n < 1 << 48 for n in size)
     return str(size) if numbers else "without a shape"
 
@@ -324,7 +324,7 @@ def _intact(folder: Path, sha256: str) -> bool:
 
 
 def _put(temporary: Path, target: Path) -> None:
-    """Move a finished folder to its place; one of ours that is there gives way."""
+    """Move a finished folder to its place; an older conversion there is replaced."""
     names = sorted(p.name for p in temporary.iterdir())
     for name in names:
         with (temporary / name).open("rb") as file:

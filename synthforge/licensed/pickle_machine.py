@@ -1,4 +1,4 @@
-"""The stack machine that pickles are programs for, without anything that could run them astray.
+"""A pickle is a program for a stack machine. This one runs it, and can run nothing but the allow-list.
 
 A global stands on its stack as a `Global` (two names, and our own function for them), so the only code
 that can run is that of the allow-list. What a file may cost is bounded by its size: lengths are compared
@@ -84,7 +84,7 @@ class Machine:
             raise self.error(f"damaged, or not a pickle of this kind: {what}") from error
 
     def error(self, what: str) -> AssetError:
-        """What a damaged file is answered with."""
+        """The error for a damaged file."""
         return AssetError(what, where=self.where, fix="get it again from its owner")
 
     def read(self, n: int) -> bytes:
@@ -111,7 +111,7 @@ class Machine:
         return items
 
     def find(self, module: Any, name: Any) -> Global:
-        """What stands for a class or function on the allow-list.
+        """Our replacement of a class or function on the allow-list.
 
         Raises:
             AssetError: it is not there; the message names it.

@@ -1,4 +1,4 @@
-"""Values that pickles may hold: what stands for a class, Python's containers, numpy's arrays of numbers."""
+"""Values that pickles may hold: replacements of classes, Python's containers, numpy's arrays of numbers."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _SCALARS = (str, bytes, int, float, bool, type(None))
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Global:
-    """What stands for a class or function that a pickle names: `make` is ours, and takes its arguments."""
+    """A class or function that a pickle names; `make` is our function, called with its arguments."""
 
     module: str
     name: str

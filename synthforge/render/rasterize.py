@@ -81,9 +81,9 @@ def draw_over(
     first: int,
     places: Float[np.ndarray, "h w 2"] | None = None,
 ) -> None:
-    """Add triangles `first` and later to `fragments`, in place; these hold the ones before.
+    """Draw `faces[first:]` into `fragments`, in place, which already hold the faces before `first`.
 
-    The result is that of `rasterize` with all `faces` (numba), `places` as there.
+    The result equals that of `rasterize` with all `faces` (numba). `places`: see there.
     """
     from synthforge.render.numba_kernel import barycentrics, draw, draw_at
 
