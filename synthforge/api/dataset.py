@@ -78,8 +78,6 @@ class Dataset(torch.utils.data.Dataset):
         words = tuple(map(str, said.get("words", ())))
         kind = "word" if words else str(_SIGNED.get(dtype, dtype))
         unit, frame, text = (str(said.get(key, "")) for key in ("unit", "frame", "description"))
-        if dtype.kind == "f" and unit.startswith("1/"):  # of the integers on the disk
-            unit = "1"
         return FieldInfo(shape, kind, unit, frame, text, words)
 
     def __repr__(self) -> str:

@@ -14,7 +14,6 @@ from jaxtyping import Float, UInt8
 from synthforge.conventions import CLASS_ID
 from synthforge.errors import DatasetError
 from synthforge.landmark_sets import dense_set, load_scheme
-from synthforge.provenance import dataset_sha256
 from synthforge.storage import schema
 from synthforge.storage.codecs import UNREADABLE, decode_image, inflated_plane, is_plane
 from synthforge.storage.index import INDEX, read_index
@@ -76,11 +75,6 @@ class DatasetReader:
         """What a sample holds; soft masks and attributes are one key each."""
         return tuple(dict.fromkeys([*(name.partition("/")[0] for name in self.names), "attributes"]))
 
-    @property
-    def sha256(self) -> str:
-        """Hash of every byte of the shards."""
-        return dataset_sha256(self.index)
-
     def read(self, i: int, keys: Iterable[str] | None = None) -> dict[str, Any]:
         """Sample `i`, with only the named keys (default: all).
 
@@ -121,6 +115,8 @@ class DatasetReader:
         if name in self.words:
             said.pop("values", None)
             said["words"] = self.words[name]
+        if label := self._labels.get(name):
+            said["unit"] = label.unit  # version 1 gave normals the unit of their counts
         return said
 
     def read_into(self, i: int, out: dict[str, np.ndarray]) -> None:

@@ -42,7 +42,7 @@ class Label:
         dtype: as readers give it.
         shape: of one sample; a letter is a size that the layout knows (`Layout.sizes`).
         text: what it is.
-        unit, frame: of what is stored, where they apply.
+        unit, frame: of what readers give, where they apply; `scale` takes what is stored there.
         kind: the image (encoded as the layout's codec says), a plane (one compressed chunk per sample), or a
             row of small numbers (contiguous).
         stored: dtype on the disk, where it is another one.
@@ -209,7 +209,7 @@ LABELS: tuple[Label, ...] = (
           encode=lambda f: quantise_depth(f.depth), decode=restore_depth, check=checks.depth),
     Label("alpha", "uint8", ("H", "W"), "share of the pixel that is foreground", "1/255", **_PLANE,
           check=checks.alpha),
-    Label("normals", "float32", ("H", "W", 3), "unit normals of the front surface; 0 = none", "1/127",
+    Label("normals", "float32", ("H", "W", 3), "unit normals of the front surface; 0 = none", "1",
           "camera", kind="plane", stored="int8", attrs={"scale": 1 / NORMAL_SCALE}, each=_if("normals"),
           encode=lambda f: quantise_normals(f.normals), decode=restore_normals, check=checks.normals),
     Label("segmentation_bare", "uint8", ("H", "W"), "`segmentation` with hair and all that is worn taken off",

@@ -79,6 +79,7 @@ def test_its_index_has_the_form_of_version_2(folder):
     for name, about in written.items():
         assert reader.index["attributes"][name].get("words") == about.get("values")
         assert "values" not in reader.about(f"attributes/{name}")
+    assert reader.about("normals")["unit"] == "1"
 
 
 def test_its_damage_is_found(folder):
