@@ -81,7 +81,7 @@ class Renderer:
                 `expression_intensity` (0 to 1); turn of the head `yaw_deg`, `pitch_deg`, `roll_deg`,
                 `jaw_deg`; `gaze_azimuth_deg`, `gaze_elevation_deg`, or `gaze_at_camera` (0 or 1); camera
                 `azimuth_deg`, `elevation_deg`, `camera_roll_deg`, `field_of_view_deg`, `look_at_jitter` (m),
-                and `distance` (m) or `view_height` (m). Signs of angles as in docs/distributions.md.
+                and `distance` (m) or `view_height` (m). Signs of angles as in docs/api.md.
         Raises:
             ConfigError: an unknown keyword, or a value that is not possible.
         """
@@ -121,7 +121,7 @@ class Renderer:
 
 
 def _with(scene: SceneConfig, name: str, value: Any) -> SceneConfig:
-    """A scene with a constant in place of what it draws under a keyword.
+    """A scene with a constant in place of what it draws under a keyword; attributes are only checked.
 
     Raises:
         ConfigError: the value is not possible there.
@@ -152,4 +152,4 @@ def _with(scene: SceneConfig, name: str, value: Any) -> SceneConfig:
             raise ConfigError(f"unknown value {value!r}", where=name, fix=one_of(value, words))
     else:
         check_range(name, constant, *scene.attributes[name].range)
-    return replace(scene, attributes=scene.attributes | {name: constant})
+    return scene

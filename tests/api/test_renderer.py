@@ -61,6 +61,12 @@ def test_what_is_asked_for_is_there_and_the_rest_stays(renderer):
     assert {"age": 50.0, "expression": "laugh"}.items() <= masked.params.attributes.items()
 
 
+def test_everything_can_be_asked_for_at_once(renderer):
+    drawn = renderer.render(3).params.attributes
+    again = renderer.render(9, **drawn)
+    assert again.params.attributes == drawn
+
+
 def test_an_attribute_that_the_configuration_does_not_draw():
     plain = synthforge.Renderer(config="paper", backend="raster", resolution=64)
     assert "headwear" not in plain.render(1).params.attributes
