@@ -4,16 +4,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-from synthforge.config import config_path, load_config
+from synthforge.cli.generate import resolved_config
 from synthforge.pipeline.config import GenerateConfig
 
 
-def resolve(config: Path | str, overrides: dict[str, Any]) -> GenerateConfig:
-    """A configuration by its name or file, with keys overridden as `--set KEY=VALUE` does; None: left alone.
+def resolve(config: Path | str | None, keys: dict[str, Any], device: str, batch_size: int) -> GenerateConfig:
+    """A configuration with keys set as `--set KEY=VALUE` does (None: left alone), its backend made ready.
 
     Raises:
         ConfigError: there is no such configuration, or a key or value is wrong.
+        AssetError: a file that the head or the backend needs is missing.
     """
-    given = {key: value for key, value in overrides.items() if value is not None}
-    plain = [f"{key}={json.dumps(value, default=str)}" for key, value in given.items()]
-    return load_config(GenerateConfig, config_path("generate", str(config)), plain)
+    given = {key: value for key, value in keys.items() if value is not None}
+    plain = {k: v if isinstance(v, str) else json.dumps(v, default=str) for k, v in given.items()}
+    resolved = resolved_config(None if config is None else str(config), plain, ())
+    prepare = resolved.backend_class.prepare
+    prepare(resolved.settings, resolved.head, device, batch_size, lambda done, wanted: None)
+    return resolved

@@ -10,7 +10,7 @@ from synthforge.storage.run import run
 
 
 def generate(
-    config: Path | str = "default",
+    config: Path | str | None = None,
     out: Path | str | None = None,
     n: int = 64,
     *,
@@ -24,7 +24,8 @@ def generate(
     The same call again resumes a stopped run, and with a larger `n` extends a finished one.
 
     Args:
-        config: a name in configs/generate, or a YAML file.
+        config: a name in configs/generate, or a YAML file; default: the one that the backend or the head is
+            made for, `default` for `raster`.
         out: folder to write; default: out/NAME of the configuration.
         workers: processes; 0 works in this one. A script that asks for some must call this below
             `if __name__ == "__main__":`.
@@ -35,7 +36,7 @@ def generate(
         DatasetError: `out` holds something else, or cannot be written.
         AssetError: a file that the head or the backend needs is missing.
     """
-    resolved = resolve(config, overrides)
+    resolved = resolve(config, overrides, device, batch_size)
     out = Path(out) if out else Path("out") / resolved.name
     run(SceneSource(resolved, device, batch_size), resolved, out, n, workers)
     return Dataset(out)

@@ -1,7 +1,7 @@
 """`synthforge.Renderer`: one face at a time, with what was asked for and its labels."""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -9,26 +9,12 @@ from typing import Any
 import numpy as np
 
 from synthforge.api.config import resolve
-from synthforge.attributes import ATTRIBUTES
+from synthforge.config import located
 from synthforge.errors import ConfigError, nearest, one_of
 from synthforge.pipeline.source import SceneSource
-from synthforge.scene.attributes import check_attributes
-from synthforge.scene.config import PoseConfig, SceneConfig, check_range
+from synthforge.scene.config import FIXABLE, SceneConfig, check_attribute, check_range
 from synthforge.scene.distributions import Distribution
 from synthforge.types import Camera, Frame
-
-# Keywords of the pose, the camera and the face besides attributes, with the key of the configuration.
-POSE = {f.name: f.name for f in fields(PoseConfig)}
-CAMERA = {
-    "azimuth_deg": "azimuth_deg",
-    "elevation_deg": "elevation_deg",
-    "camera_roll_deg": "roll_deg",
-    "field_of_view_deg": "field_of_view_deg",
-    "distance": "distance",
-    "view_height": "view_height",
-    "look_at_jitter": "look_at_jitter",
-}
-FACE = ("expression", "expression_intensity")
 
 
 class Renderer:
@@ -38,7 +24,8 @@ class Renderer:
         head: name of a head model; default: the configuration's.
         backend: name of a backend; default: the configuration's.
         resolution: image side in pixels.
-        config: what is drawn where nothing is asked for: a name in configs/generate, or a YAML file.
+        config: what is drawn where nothing is asked for: a name in configs/generate, or a YAML file; default:
+            the one that the backend or the head is made for, `default` for `raster`.
         seed: another seed, other people; default: the configuration's.
         device: of neural backends: "cpu", "cuda", "cuda:1", ...
         overrides: further keys of the configuration, as `--set` takes them.
@@ -52,20 +39,21 @@ class Renderer:
         head: str | None = None,
         backend: str | None = None,
         resolution: int = 256,
-        config: Path | str = "default",
+        config: Path | str | None = None,
         seed: int | None = None,
         device: str = "auto",
         **overrides: Any,
     ):
         chosen = {"head": head, "backend": backend, "resolution": resolution, "seed": seed}
-        self.config = resolve(config, chosen | overrides)
+        self.config = resolve(config, chosen | overrides, device, 0)
         self._source = SceneSource(self.config, device)
-        self._attempt = lru_cache(maxsize=4096)(self._accepted)
+        self._attempt = lru_cache(maxsize=4096)(self._source.attempt)
+        self._attributes = self._source.can.attributes
 
     @property
     def keywords(self) -> tuple[str, ...]:
         """What `render` takes by name, besides `index` and `camera`."""
-        return (*POSE, *CAMERA, *FACE, *(self.config.scene.attributes | ATTRIBUTES))
+        return (*FIXABLE, *(self.config.drawn.attributes | self._attributes))
 
     def render(self, index: int = 0, *, camera: Camera | None = None, **wanted: Any) -> Frame:
         """Sample `index` of the configuration with what is asked for, and everything else as it was drawn.
@@ -89,12 +77,8 @@ class Renderer:
         self._check(index, fixed, camera)
         if camera is not None:
             fixed["camera"] = camera
-        attempt = self._attempt(index)
-        return self._source.render(self._source.sampler.sample(self.config.seed, index, attempt, fixed))
-
-    def _accepted(self, index: int) -> int:
-        """The attempt that `generate` takes for an index."""
-        return len(self._source(index).rejected)
+        sampler, attempt = self._source.sampler, self._attempt(index)
+        return self._source.render(sampler.sample(self.config.seed, index, attempt, fixed))
 
     def _check(self, index: int, fixed: Mapping[str, Any], camera: Camera | None) -> None:
         """Hold what is asked for to what a configuration may say."""
@@ -106,7 +90,7 @@ class Renderer:
                 close = nearest(name, (*known, "index", "camera"))
                 fix = "`synthforge attributes` lists the attributes, docs/api.md the rest"
                 raise ConfigError(f"unknown keyword {name!r}{close}", where="render", fix=fix)
-        taken = [name for name in fixed if name in CAMERA]
+        taken = [name for name in fixed if name in FIXABLE and FIXABLE[name][0] == "camera"]
         if camera is not None and taken:
             raise ConfigError("is given beside a whole camera", where=f"render: {taken[0]}", fix="give one")
         if {"distance", "view_height"} <= fixed.keys():
@@ -114,42 +98,48 @@ class Renderer:
             raise ConfigError("is given beside a distance", where="render: view_height", fix=fix)
         for name in sorted(fixed, key=known.index):
             try:
-                scene = _with(scene, name, fixed[name])
+                if name in FIXABLE:
+                    scene = _with(scene, name, fixed[name])
+                else:
+                    self._check_attribute(name, fixed[name])
             except ConfigError as error:
                 raise ConfigError(error.what, where=f"render: {name}", fix=error.fix) from error
-        replace(self.config, scene=scene)
+        with located("render"):
+            replace(self.config, scene=scene)
+
+    def _check_attribute(self, name: str, value: Any) -> None:
+        constant = _constant(value)
+        if name in self._attributes:
+            return check_attribute("", constant, self._attributes[name])
+        drawn = self.config.drawn.attributes[name]  # stands for a group that others are given
+        if drawn.values is None:
+            check_range("", constant, *drawn.range)
+        elif value not in drawn.values:
+            raise ConfigError(f"unknown value {value!r}", fix=one_of(value, drawn.values))
+
+
+def _constant(value: Any) -> Distribution:
+    constant = Distribution.from_plain(value, "")
+    if constant.kind != "constant":
+        raise ConfigError(f"expected a number or a word, got {value!r}")
+    return constant
 
 
 def _with(scene: SceneConfig, name: str, value: Any) -> SceneConfig:
-    """A scene with a constant in place of what it draws under a keyword; attributes are only checked.
+    """A scene with a constant in place of what it draws under a keyword.
 
     Raises:
         ConfigError: the value is not possible there.
     """
+    part, key = FIXABLE[name]
     if name == "gaze_at_camera":
         if not isinstance(value, bool | int | float):
-            raise ConfigError(f"expected 0 or 1, got {value!r}", where=name)
+            raise ConfigError(f"expected 0 or 1, got {value!r}")
         return replace(scene, pose=replace(scene.pose, gaze_at_camera=float(value)))
-    constant = Distribution.from_plain(value, name)
-    if constant.kind != "constant":
-        raise ConfigError(f"expected a number or a word, got {value!r}", where=name)
-    if name in POSE:
-        return replace(scene, pose=replace(scene.pose, **{name: constant}))
-    if name in CAMERA:
-        other = {"distance": "view_height", "view_height": "distance"}.get(name)
-        free = {other: None} if other else {}
-        return replace(scene, camera=replace(scene.camera, **{CAMERA[name]: constant} | free))
-    if name == "expression":
-        if constant.values is None:
-            raise ConfigError(f"expected a word, got {value!r}", where=name)
-        return replace(scene, expression=constant)
-    if name == "expression_intensity":
-        return replace(scene, expression_intensity=constant)
-    if name in ATTRIBUTES:
-        check_attributes({name: constant}, ATTRIBUTES)
-    elif words := scene.attributes[name].values:
-        if value not in words:
-            raise ConfigError(f"unknown value {value!r}", where=name, fix=one_of(value, words))
-    else:
-        check_range(name, constant, *scene.attributes[name].range)
-    return scene
+    constant = _constant(value)
+    if name == "expression" and constant.values is None:
+        raise ConfigError(f"expected a word, got {value!r}")
+    if not part:
+        return replace(scene, **{key: constant})
+    free = {"distance": {"view_height": None}, "view_height": {"distance": None}}.get(key, {})
+    return replace(scene, **{part: replace(getattr(scene, part), **{key: constant} | free)})

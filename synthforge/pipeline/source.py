@@ -133,6 +133,17 @@ class SceneSource:
     def _drawn(self, params: Sequence[SceneParams] = (), vertices: Sequence[np.ndarray] = ()) -> list[Render]:
         return self.backend.draw(params, np.stack(vertices)) if params else []
 
+    def attempt(self, index: int) -> int:
+        """Which draw of an index is the first that is not rejected, told without its image if that can be."""
+        if self.can.moves_head:
+            return len(self.draw([index])[0].rejected)
+        rejected: list[str] = []
+        while True:
+            params = self._sample(index, rejected)
+            if (reason := self._reject(params, posed_heads(self.head, [params])[0])) is None:
+                return len(rejected)
+            rejected.append(reason)
+
     def finish(self, drawn: Drawn) -> Sample:
         """The labels of a draw."""
         return Sample(self.frame(drawn.params, drawn.vertices, drawn.render), drawn.rejected)

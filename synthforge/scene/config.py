@@ -1,7 +1,7 @@
 """What is drawn for each sample, as the YAML file states it; imports nothing heavy."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from synthforge.attributes import ATTRIBUTES, SYNONYMS, Attribute
@@ -148,6 +148,17 @@ class PoseConfig:
 DEFAULT_ATTRIBUTES: dict[str, Any] = {
     "sex": {"categorical": {"female": 0.5, "male": 0.5}},
     "age": {"truncated_normal": [36, 17, 16, 80]},
+}
+
+
+# What a sample can be given besides attributes: the part of the scene ("": itself), and the key there.
+_CAMERA = ("azimuth_deg", "elevation_deg", "field_of_view_deg", "distance", "view_height", "look_at_jitter")
+FIXABLE: dict[str, tuple[str, str]] = {
+    **{f.name: ("pose", f.name) for f in fields(PoseConfig)},
+    **{name: ("camera", name) for name in _CAMERA},
+    "camera_roll_deg": ("camera", "roll_deg"),
+    "expression": ("", "expression"),
+    "expression_intensity": ("", "expression_intensity"),
 }
 
 

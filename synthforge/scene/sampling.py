@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from synthforge.attributes import ATTRIBUTES
 from synthforge.errors import ConfigError
 from synthforge.heads.anthro import NamedPoints
 from synthforge.heads.base import HeadModel
 from synthforge.heads.measure import disproportion
 from synthforge.rng import sample_rng
-from synthforge.scene.config import SceneConfig
+from synthforge.scene.config import FIXABLE, SceneConfig
 from synthforge.scene.distributions import Stream, Value
 from synthforge.scene.expressions import EXPRESSIONS, draw_expression
 from synthforge.scene.view import couple_lids, draw_camera, draw_distortion, draw_gaze, draw_turn, pose_of
@@ -104,7 +103,8 @@ class SceneSampler:
             elif drawn != own:
                 apart = np.random.Generator(rng.bit_generator.jumped(i + 1))
                 drawn[name] = _rounded(distribution.redrawn(own[name], own, drawn, apart))
-        return drawn | {name: _rounded(fixed[name]) for name in fixed if name in ATTRIBUTES}
+        others = fixed.keys() - FIXABLE.keys() - {"camera"}
+        return drawn | {name: _rounded(fixed[name]) for name in fixed if name in others}
 
     def _shape(self, draw: Stream, attributes: dict[str, Value]) -> np.ndarray:
         """Correlated coefficients, conditioned on sex and age where the head has such axes.
