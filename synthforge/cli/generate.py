@@ -136,21 +136,11 @@ def generate(
 
 
 def resolved_config(config: str | None, options: dict[str, Any], overrides: tuple[str, ...]) -> Any:
-    """The configuration asked for; where none is named, the one that backend or head are made for."""
+    """The configuration asked for (`pipeline.config.chosen`)."""
     from synthforge.cli.settings import resolve
-    from synthforge.generators.registry import DEFAULT, backend_class
-    from synthforge.heads.registry import NAMED_CONFIG
-    from synthforge.pipeline.config import GenerateConfig
+    from synthforge.pipeline.config import GenerateConfig, chosen
 
-    given = {key: value for key, value in options.items() if value is not None}
-    backend = backend_class(str(given.get("backend", DEFAULT)))
-    if "backend" in given:
-        given = backend.presets(given) | given
-    if config is None:
-        config = NAMED_CONFIG.get(str(given.get("head")), backend.named_config)
-    settings = [*(f"{key}={value}" for key, value in given.items()), *overrides]
-    settings.sort(key=lambda setting: not setting.startswith("backend="))  # its own keys come with it
-    return resolve(GenerateConfig, config, settings)
+    return resolve(GenerateConfig, *chosen(config, options, overrides))
 
 
 @click.command()

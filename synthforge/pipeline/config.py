@@ -1,6 +1,6 @@
 """Everything that decides a sample, besides its index; read without loading what draws."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, get_type_hints
 
@@ -9,7 +9,7 @@ from synthforge.config import located, read_keys, to_dict
 from synthforge.errors import ConfigError
 from synthforge.generators.base import Backend
 from synthforge.generators.registry import BACKENDS, DEFAULT, backend_class
-from synthforge.heads.registry import HEADS
+from synthforge.heads.registry import HEADS, NAMED_CONFIG
 from synthforge.scene.attributes import check_attributes, drawn_attributes
 from synthforge.scene.config import SceneConfig
 
@@ -109,3 +109,24 @@ class GenerateConfig:
         """The scene with the attributes that the backend draws alone."""
         attributes = drawn_attributes(self.scene.attributes, self.backend_class.capabilities.attributes)
         return replace(self.scene, attributes=attributes)
+
+
+def chosen(
+    config: str | None, options: Mapping[str, Any], overrides: Sequence[str] = ()
+) -> tuple[str, list[str]]:
+    """Name of the configuration and its overrides (`KEY=VALUE`) by what was asked for.
+
+    Where no configuration is named it is the one that backend or head are made for.
+
+    Args:
+        options: values by key; None: not asked for.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    backend = backend_class(str(given.get("backend", DEFAULT)))
+    if "backend" in given:
+        given = backend.presets(given) | given
+    if config is None:
+        config = NAMED_CONFIG.get(str(given.get("head")), backend.named_config)
+    settings = [*(f"{key}={value}" for key, value in given.items()), *overrides]
+    settings.sort(key=lambda setting: not setting.startswith("backend="))  # its own keys come with it
+    return config, settings
