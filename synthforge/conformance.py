@@ -218,7 +218,7 @@ class HeadChecks:
             "vertices": (v, 3), "canonical": (v, 3), "faces": (f, 3), "face_uvs": (f, 3), "face_class": (f,),
             "face_part": (f,), "weights": (v, j), "joints": (j, 3), "shape_deltas": (s, v, 3),
             "expression_deltas": (e, v, 3), "joint_shape_deltas": (s, j, 3), "shape_cholesky": (s, s),
-            "landmarks_face": (68,), "landmarks_barycentric": (68, 3), "eye_radius": (2,), "iris_radius": (2,),
+            "landmarks_face": (68,), "landmarks_barycentric": (68, 3), "eye_radius": (2,), "iris_radius": (2,)
         }  # fmt: skip
         for name, shape in wanted.items():
             values = np.asarray(getattr(h, name))

@@ -1,5 +1,7 @@
 """Names of the backends and where each comes from; everything else asks here."""
 
+from dataclasses import is_dataclass
+
 from synthforge.errors import ConfigError
 from synthforge.generators.base import Backend
 from synthforge.plugins import Registry
@@ -28,4 +30,7 @@ def backend_class(name: str) -> type[Backend]:
             f"{found!r} is no subclass of synthforge.generators.base.Backend", where=f"backend {name}",
             fix="repair or uninstall the package that adds it",
         )  # fmt: skip
+    if not is_dataclass(found.Config):
+        fix = "repair or uninstall the package that adds it"
+        raise ConfigError("its Config is no dataclass", where=f"backend {name}", fix=fix)
     return found

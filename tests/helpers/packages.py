@@ -6,7 +6,7 @@ from pathlib import Path
 
 def install(folder: Path, package: str, points: dict[str, dict[str, str]]) -> None:
     """Write the metadata of `package` into `folder` (to be on sys.path): group -> name -> value."""
-    info = folder / f"{package}-1.0.dist-info"
+    info = folder / f"{package.replace('-', '_')}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
     lines = [
