@@ -94,7 +94,7 @@ ASSETS = {
                 Part("gnm_head.npz", "mesh, shapes, expressions, joints, uv, vertex groups", _GNM),
                 Part("head_sparse_68.txt", "68 landmarks, in gnm/shape/data/landmarks", _GNM_CODE),
             ),
-            "synthforge generate --head gnm --config paper",
+            "synthforge generate --head gnm",
         ),
     ]
 }  # fmt: skip

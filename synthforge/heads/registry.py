@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 OWN = {name: f"synthforge.heads.{name}:load_{name}" for name in ("anthro", "ict", "flame", "gnm")}
 HEADS = Registry("head", "synthforge.heads", OWN)
-NAMED_CONFIG = {"flame": "paper"}  # what `generate` makes with a head where none is named, if not the usual
+NAMED_CONFIG = {"flame": "paper", "gnm": "paper"}  # for heads whose expressions have no names
 
 
 def load_head(name: str) -> "synthforge.heads.base.HeadModel":

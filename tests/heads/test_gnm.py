@@ -109,6 +109,12 @@ def test_generated_faces_carry_its_labels(gnm_file, monkeypatch):
     assert frame.landmarks_2d[36, 0] < frame.landmarks_2d[45, 0] and (frame.landmarks_visible[17:] > 0).all()
 
 
+def test_generate_takes_a_configuration_without_named_expressions():
+    from synthforge.cli.generate import resolved_config
+
+    assert resolved_config(None, {"head": "gnm"}, ()).name == "paper"
+
+
 def test_install_is_idempotent_and_check_tells_damage(published, gnm_file, monkeypatch, tmp_path):
     monkeypatch.setenv("SYNTHFORGE_HOME", str(gnm_file.parent))
     before = gnm_file.stat().st_mtime_ns
