@@ -13,6 +13,7 @@ from synthforge.pipeline.source import SceneSource
 from synthforge.scene.view import with_resolution
 from synthforge.storage.index import CONFIG
 from synthforge.storage.reader import DatasetReader
+from synthforge.storage.schema import SCHEMA_VERSION
 from synthforge.storage.writer import encode_frame
 from synthforge.types import Frame
 
@@ -39,9 +40,15 @@ def rerender(folder: Path, index: int, resolution: int | None = None) -> tuple[F
     Returns:
         the frame, and how it compares with what is stored.
     Raises:
-        DatasetError: there is no such sample.
+        DatasetError: there is no such sample, or the data set is of an earlier schema version.
     """
     reader = DatasetReader(folder)
+    if (version := reader.index["schema_version"]) != SCHEMA_VERSION:
+        raise DatasetError(
+            f"was made by a version of synthforge with other configurations (schema version {version})",
+            where=str(folder),
+            fix="render it with that version, or generate it anew",
+        )
     if not 0 <= index < len(reader):
         raise DatasetError(f"no sample {index}", where=str(folder), fix=f"it holds 0 to {len(reader) - 1}")
     source, params = source_of(folder), reader.params(index)

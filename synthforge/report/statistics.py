@@ -92,8 +92,7 @@ def _head(reader: DatasetReader, landmarks: np.ndarray) -> dict[str, np.ndarray]
 
 
 def _joints(reader: DatasetReader) -> list[str]:
-    with h5py.File(reader.path / reader.shards[0]["file"], "r") as file:
-        return [str(name) for name in file["pose"].attrs["names"]]
+    return [str(name) for name in reader.about("pose")["names"]]
 
 
 def _attributes(reader: DatasetReader) -> tuple[dict[str, np.ndarray], dict[str, dict[str, int]]]:

@@ -15,8 +15,10 @@ import pytest
 
 from synthforge.datasets.shards import ShardSource
 from synthforge.errors import DatasetError
+from synthforge.pipeline.rerender import rerender
 from synthforge.report.statistics import statistics
 from synthforge.storage.reader import DatasetReader
+from synthforge.storage.shards import Origin, check_shards, plan_shards, shard_attributes
 from synthforge.storage.verify import verify
 
 HERE = Path(__file__).parent
@@ -86,6 +88,16 @@ def test_its_damage_is_found(folder):
     path = folder / "dataset.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"male"', '"man"'), encoding="utf-8")
     assert any("attributes/sex: words" in fault for fault in verify(folder))
+
+
+def test_it_is_not_rendered_or_continued(folder):
+    with pytest.raises(DatasetError, match=r"other configurations \(schema version 1\); render it with that"):
+        rerender(folder, 0)
+    plans = plan_shards(folder, 5, 1024)
+    attributes = shard_attributes(folder / plans[0].file)
+    origin = Origin({}, attributes["config_sha256"], attributes["generator"])
+    with pytest.raises(DatasetError, match=r"made with another schema_version \(everything: 1, now 2\)"):
+        check_shards(folder, plans, origin)
 
 
 def test_a_version_that_is_not_known_says_so(folder):
