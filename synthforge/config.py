@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from synthforge import strict_yaml
 from synthforge.errors import ConfigError, nearest, one_of
@@ -263,7 +263,8 @@ def _may_be_new(cls: type, data: Any, key: str) -> bool:
 
 def from_dict(cls: type[T], data: dict, where: str) -> T:
     """Dataclass from plain data; a class with `from_plain(data, where)` reads itself."""
-    return cls.from_plain(data, where) if hasattr(cls, "from_plain") else read_fields(cls, data, where)
+    own: Any = getattr(cls, "from_plain", None)
+    return own(data, where) if own else read_fields(cls, data, where)
 
 
 def read_fields(cls: type[T], data: dict, where: str) -> T:
@@ -271,7 +272,7 @@ def read_fields(cls: type[T], data: dict, where: str) -> T:
     values = read_keys(_fields(cls), data, where)
     missing = [
         f.name
-        for f in dataclasses.fields(cls)
+        for f in dataclasses.fields(cast(Any, cls))
         if f.name not in values
         and f.default is dataclasses.MISSING
         and f.default_factory is dataclasses.MISSING
@@ -321,7 +322,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
             raise ConfigError(f"expected keys and values, got {value!r}", where=where)
-        return from_dict(hint, value, where)
+        return read_fields(cast(Any, hint), value, where)
     if origin is dict:
         if not isinstance(value, dict):
             raise ConfigError(f"expected keys and values, got {value!r}", where=where)

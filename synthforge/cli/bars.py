@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
-def bar(unit: str, label: str | None = None, **options: object) -> Iterator[Callable[[int, int], None]]:
+def bar(unit: str, label: str | None = None, **options: Any) -> Iterator[Callable[[int, int], None]]:
     """A bar with rate and time left, as a function of (things done, things wanted).
 
     Things done at the first call were there before: they have no rate. Nor have the first ones made, which
@@ -20,7 +21,7 @@ def bar(unit: str, label: str | None = None, **options: object) -> Iterator[Call
     def progress(done: int, wanted: int) -> None:
         nonlocal shown, before
         if shown is None:
-            how = {"dynamic_ncols": True, "smoothing": 0.1} | options
+            how: dict[str, Any] = {"dynamic_ncols": True, "smoothing": 0.1} | options
             before = done
             shown = tqdm(total=wanted, initial=done, unit=unit, desc=label, **how)
         shown.total = wanted

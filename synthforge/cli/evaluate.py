@@ -1,6 +1,7 @@
 """`synthforge evaluate`."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -49,7 +50,7 @@ def evaluate(
     folders: tuple[Path, ...],
     layout: str,
     model: Path,
-    split: str,
+    split: Literal["train", "val", "test", "all"],
     out: Path | None,
     flip: bool,
     panels: int,

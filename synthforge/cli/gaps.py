@@ -1,6 +1,7 @@
 """`synthforge gaps`."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -29,7 +30,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 def gaps(
     folders: tuple[Path, ...],
     layout: str,
-    split: str,
+    split: Literal["train", "val", "test", "all"],
     shards: Path | None,
     model: Path | None,
     out: Path | None,

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -86,7 +86,7 @@ def generate(
     batch_size: int,
     overrides: tuple[str, ...],
     workers: int | None,
-    engine: str,
+    engine: Literal["local", "ray"],
     shards: tuple[int, int] | None,
     preview: bool,
     **options: str | int | None,

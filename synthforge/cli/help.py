@@ -83,7 +83,7 @@ class Setting(click.Option):
             choices = _object(self.names).points()
         default = next(f.default for f in fields(cls) if f.name == self.name)
         parts = [", ".join(choices)] if choices else []
-        option, text = super().get_help_record(ctx)
+        option, text = super().get_help_record(ctx) or ("", "")
         return option, f"{text}  [{'; '.join([*parts, f'default: {default}'])}]"
 
 

@@ -2,17 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import click
 
 from synthforge.config import config_path, left_at_defaults, load_config
 
-T = TypeVar("T")
 
-
-def resolve(cls: type[T], name_or_path: str, overrides: Sequence[str] = ()) -> T:
-    """A configuration by name or path, with overrides.
+def resolve(cls: Any, name_or_path: str, overrides: Sequence[str] = ()) -> Any:
+    """A configuration of class `cls` by name or path, with overrides.
 
     Of a file of the user's own that names no base, it is said what it leaves at which value.
 

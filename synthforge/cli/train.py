@@ -1,6 +1,7 @@
 """`synthforge train-multitask` and `synthforge label-finetune`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -112,10 +113,10 @@ def label_finetune(
     folders: tuple[Path, ...],
     backbone: Path,
     out: Path | None,
-    method: str,
+    method: Any,
     features: bool,
-    label_net: str,
-    bn: str,
+    label_net: Any,
+    bn: Any,
     n_real: int | None,
     subset: str,
     subset_seed: int | None,
