@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from synthforge.conventions import LANDMARK_GROUPS
+from synthforge.report.svg import tag
 
 _WIDTH, _HEIGHT, _BASE = 210, 100, 80  # of a histogram, and where its axis lies
 
@@ -24,21 +25,18 @@ def histogram(values: Num[np.ndarray, " n"]) -> str:
     bars = []
     for count, left, right, a, b in zip(counts, x, x[1:], edges, edges[1:], strict=False):
         height = (_BASE - 8) * count / top
-        bars.append(
-            f'<rect class="bar" x="{left + 0.5:.1f}" y="{_BASE - height:.1f}" width="{right - left - 1:.1f}" '
-            f'height="{height:.1f}"><title>{a:.3g} to {b:.3g}: {count}</title></rect>'
-        )
+        title = tag("title", f"{a:.3g} to {b:.3g}: {count}")
+        place = {"x": left + 0.5, "y": _BASE - height, "width": right - left - 1, "height": height}
+        bars.append(tag("rect", title, class_="bar", **place))
     mean = 8 + (_WIDTH - 16) * (values.mean() - low) / (high - low)
-    marks = "".join(
-        f'<text x="{8 + (_WIDTH - 16) * (t - low) / (high - low):.1f}" y="{_BASE + 16}">{t:g}</text>'
-        for t in ticks
-    )
-    return (
-        f'<svg class="histogram" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">{"".join(bars)}'
-        f'<line class="axis" x1="4" x2="{_WIDTH - 4}" y1="{_BASE}" y2="{_BASE}"/>'
-        f'<line class="mean" x1="{mean:.1f}" x2="{mean:.1f}" y1="4" y2="{_BASE}"/>{marks}</svg>'
-        f'<p class="caption">mean {values.mean():.3g}, sd {values.std():.3g}, {low:.3g} to {high:.3g}</p>'
-    )
+    marks = [
+        tag("text", f"{t:g}", x=8 + (_WIDTH - 16) * (t - low) / (high - low), y=_BASE + 16) for t in ticks
+    ]
+    marks.append(tag("line", class_="axis", x1=4, x2=_WIDTH - 4, y1=_BASE, y2=_BASE))
+    marks.append(tag("line", class_="mean", x1=mean, x2=mean, y1=4, y2=_BASE))
+    words = f"mean {values.mean():.3g}, sd {values.std():.3g}, {low:.3g} to {high:.3g}"
+    chart = tag("svg", *bars, *marks, class_="histogram", viewBox=f"0 0 {_WIDTH} {_HEIGHT}", role="img")
+    return chart + tag("p", words, class_="caption")
 
 
 def nice_ticks(low: float, high: float, n: int = 5) -> list[float]:
@@ -71,18 +69,17 @@ def visibility_chart(share: Float[np.ndarray, "68 3"]) -> str:
     parts = []
     for i, (outside, occluded, visible) in enumerate(share):
         title = f"{i}: {visible:.1%} visible, {occluded:.1%} occluded, {outside:.1%} outside"
-        y, column = 0.0, ""
+        y, column = 0.0, []
         for name, part in (("v0", outside), ("v1", occluded), ("v2", visible)):
-            place = f'x="{i * width}" y="{y:.1f}" width="{width - 2}" height="{part * height:.1f}"'
-            column += f'<rect class="{name}" {place}/>'
+            place = {"x": i * width, "y": y, "width": width - 2, "height": part * height}
+            column.append(tag("rect", class_=name, **place))
             y += part * height
-        parts.append(f"<g>{column}<title>{title}</title></g>")
-    marks = "".join(
-        f'<text x="{(a + b) / 2 * width:.0f}" y="{height + 16}">{name}</text>'
-        f'<line class="axis" x1="{a * width}" x2="{b * width - 2}" y1="{height + 3}" y2="{height + 3}"/>'
-        for name, a, b in ((k, v.start, v.stop) for k, v in LANDMARK_GROUPS.items())
-    )
-    return f'<svg class="visibility" viewBox="0 0 {68 * width} {height + 22}">{"".join(parts)}{marks}</svg>'
+        parts.append(tag("g", *column, tag("title", title)))
+    for name, group in LANDMARK_GROUPS.items():
+        a, b, low = group.start * width, group.stop * width, height + 3
+        parts.append(tag("text", name, x=(a + b) / 2, y=height + 16))
+        parts.append(tag("line", class_="axis", x1=a, x2=b - 2, y1=low, y2=low))
+    return tag("svg", *parts, class_="visibility", viewBox=f"0 0 {68 * width} {height + 22}")
 
 
 def landmarks_svg(
@@ -97,17 +94,11 @@ def landmarks_svg(
     `gaze`: for each eye the pupil and a point ahead of it in the image. `dense`: small dots.
     """
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in 100 * contour)
-    dots = "".join(
-        f'<circle class="v{v}" cx="{x:.1f}" cy="{y:.1f}" r=".8"><title>{i}</title></circle>'
+    dots = [
+        tag("circle", tag("title", str(i)), class_=f"v{v}", cx=x, cy=y, r=0.8)
         for i, ((x, y), v) in enumerate(zip(100 * points, visible, strict=True))
-    )
+    ]
     small = "".join(f"M{x:.1f},{y:.1f}h0" for x, y in 100 * dense)
-    rays = "".join(
-        f'<line class="gaze" x1="{a[0]:.1f}" y1="{a[1]:.1f}" x2="{b[0]:.1f}" y2="{b[1]:.1f}"/>'
-        for a, b in 100 * gaze
-    )
-    return (
-        '<svg class="over landmarks" viewBox="0 0 100 100">'
-        f'<path class="dense" d="{small}"/>'
-        f'<polyline class="contour" points="{line}"/>{rays}{dots}</svg>'
-    )
+    rays = [tag("line", class_="gaze", x1=a[0], y1=a[1], x2=b[0], y2=b[1]) for a, b in 100 * gaze]
+    below = tag("path", class_="dense", d=small), tag("polyline", class_="contour", points=line)
+    return tag("svg", *below, *rays, *dots, class_="over landmarks", viewBox="0 0 100 100")

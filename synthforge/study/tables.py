@@ -3,17 +3,15 @@
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from synthforge.errors import DatasetError
+from synthforge.report.svg import Line, line_chart
 from synthforge.study.config import Cell, Published, StudyConfig
 
 Scores = Mapping[Cell, dict]
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")  # Okabe-Ito
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BASE = 640, 340, 56, 210, 16, 290
 
 
 def write_results(config: StudyConfig, scores: Scores, published: Sequence[Published], out: Path) -> str:
@@ -129,39 +127,12 @@ def _as_means(published: Published) -> dict[str, dict[str, tuple]]:
 
 def plot(columns: Sequence[str], means: Mapping[str, Mapping[str, tuple]], metric: str) -> str:
     """SVG: a line for each arm over the columns (evenly spaced), bars of one standard deviation."""
-    flat = [(m - (s or 0), m + (s or 0)) for row in means.values() for m, s, _ in row.values()]
-    low, high = min(a for a, _ in flat), max(b for _, b in flat)
-    margin = 0.06 * (high - low) or 1.0
-    low, high = low - margin, high + margin
-    step = (_WIDTH - _LEFT - _RIGHT) / max(len(columns) - 1, 1)
-    x = {c: _LEFT + step * i for i, c in enumerate(columns)}
-    y = lambda v: _TOP + (_BASE - _TOP) * (high - v) / (high - low)  # noqa: E731
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-        'font-family="sans-serif" font-size="12">',
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
-    ]
-    for tick in np.linspace(low, high, 6):
-        parts.append(f'<path d="M{_LEFT} {y(tick):.1f}H{_WIDTH - _RIGHT}" stroke="#ddd"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:.2f}</text>')
-    parts += [
-        f'<text x="{x[c]:.1f}" y="{_BASE + 18}" text-anchor="middle">{escape(c)}</text>' for c in columns
-    ]
-    middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    parts.append(f'<text x="{middle}" y="{_BASE + 40}" text-anchor="middle">annotated photographs</text>')
-    parts.append(f'<text x="14" y="{(_TOP + _BASE) / 2}" transform="rotate(-90 14 {(_TOP + _BASE) / 2})" '
-                 f'text-anchor="middle">{escape(metric)}</text>')  # fmt: skip
-    for i, (arm, row) in enumerate(means.items()):
-        color = _COLORS[i % len(_COLORS)]
-        dash = ' stroke-dasharray="6 4"' if i >= len(_COLORS) else ""
-        points = [(x[c], row[c]) for c in columns if c in row]
-        line = " ".join(f"{px:.1f},{y(m):.1f}" for px, (m, _, _) in points)
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2"{dash}/>')
-        for px, (m, s, _) in points:
-            parts.append(f'<circle cx="{px:.1f}" cy="{y(m):.1f}" r="3" fill="{color}"/>')
-            if s:
-                parts.append(f'<path d="M{px:.1f} {y(m - s):.1f}V{y(m + s):.1f}" stroke="{color}"/>')
-        parts.append(
-            f'<text x="{_WIDTH - _RIGHT + 14}" y="{_TOP + 14 + 18 * i}" fill="{color}">{escape(arm)}</text>'
-        )
-    return "\n".join([*parts, "</svg>\n"])
+    ends = [m + sign * (s or 0) for row in means.values() for m, s, _ in row.values() for sign in (-1, 1)]
+    margin = 0.06 * (max(ends) - min(ends)) or 1.0
+    ticks = np.linspace(min(ends) - margin, max(ends) + margin, 6).tolist()
+    lines = []
+    for arm, row in means.items():
+        there = [(float(i), *row[c][:2]) for i, c in enumerate(columns) if c in row]
+        lines.append(Line(arm, [(x, mean) for x, mean, _ in there], [s or 0.0 for _, _, s in there]))
+    named = {float(i): column for i, column in enumerate(columns)}
+    return line_chart(lines, named, {t: f"{t:.2f}" for t in ticks}, "annotated photographs", metric)

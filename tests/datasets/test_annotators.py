@@ -26,10 +26,30 @@ def pixels(points: np.ndarray) -> np.ndarray:
     return image[:, :2] / image[:, 2:]
 
 
-def test_habits_have_no_sides():
-    for table in HABITS.values():
-        np.testing.assert_allclose(table[LANDMARK_FLIP] * (-1, 1), table)
-        assert 0 < np.abs(table).max() < 0.07  # a few per cent of the eyes' distance
+@pytest.mark.parametrize("style", HABITS)
+@settings(deadline=None)
+@given(st.floats(-50, 50), st.floats(-25, 25), st.floats(-40, 40))
+def test_the_mirrored_face_is_annotated_as_the_mirror_image(style, yaw, pitch, roll):
+    """The picture is 400 px wide and its mirror image taken by the same camera."""
+    face = Rotation.from_euler("zxy", [roll, pitch, yaw], degrees=True).apply(flat_face()) + (0.03, 0, 0.8)
+    mirrored = (face * (-1, 1, 1))[LANDMARK_FLIP]
+    there = as_annotated(pixels(face), face, K, style)
+    np.testing.assert_allclose(
+        pixels(mirrored), (pixels(face) * (-1, 1) + (400, 0))[LANDMARK_FLIP], atol=1e-9
+    )
+    mirror_image = (there * (-1, 1) + (400, 0))[LANDMARK_FLIP]
+    np.testing.assert_allclose(as_annotated(pixels(mirrored), mirrored, K, style), mirror_image, atol=1e-9)
+    assert np.abs(there - pixels(face)).max() > 1  # they are moved at all
+
+
+def test_annotators_go_by_lashes_and_shadows():
+    """From the front: upper lids and chins where lashes and shadows are, jaw and brows end further out."""
+    face = flat_face() + (0, 0, 0.8)
+    off = as_annotated(pixels(face), face, K, "300w") - pixels(face)
+    eyes = np.linalg.norm(pixels(face)[45] - pixels(face)[36])
+    assert (off[[37, 38, 43, 44], 1] < 0).all()
+    assert (off[6:11, 1] > 0).all() and off[0, 0] < 0 < off[16, 0] and off[17, 0] < 0 < off[26, 0]
+    assert 0.02 * eyes < np.linalg.norm(off, axis=1).max() < 0.07 * eyes
 
 
 @settings(deadline=None)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
 
@@ -255,6 +256,10 @@ def test_plot_shows_each_mean_at_its_height() -> None:
     assert len(heights) == 3
     assert heights[2] - heights[1] == pytest.approx((heights[0] - heights[1]) / 2, abs=0.11)
     assert "b&lt;c" in svg and "b<c" not in svg
+    [bar] = [e for e in ElementTree.fromstring(svg).iter() if e.get("x1") and e.get("stroke") != "#ddd"
+             and e.get("y1") != e.get("y2")]  # fmt: skip
+    length = abs(float(bar.get("y2")) - float(bar.get("y1")))
+    assert length == pytest.approx((heights[0] - heights[1]) / 2, abs=0.21)  # twice 0.5 of the 2 between them
     assert table(["10", "all"], means).splitlines()[-1] == "| b<c |  | 3.00 |"
 
 
