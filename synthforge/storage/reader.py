@@ -30,7 +30,7 @@ class DatasetReader:
     `rgb` uint8 h w 3; `segmentation`, `segmentation_bare`, `alpha` uint8 h w; `depth` float32 h w
     in metres (inf: background); `normals` float32 h w 3; `soft_masks` and `attributes` dicts by
     name, attributes as words or numbers; the others as docs/dataset.md has them. Files open on first use,
-    per process: a reader may be forked or pickled, and used in the workers of a `DataLoader`.
+    per process: a reader may be forked or pickled. `synthforge.load` wraps it for PyTorch's `DataLoader`.
 
     Args:
         path: folder with `dataset.json`, of schema version 1 or 2.
