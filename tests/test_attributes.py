@@ -5,14 +5,14 @@ import pytest
 from synthforge.attributes import ATTRIBUTES, Appearance
 from synthforge.generators.backdrop.scenery import PLACES
 from synthforge.generators.face.eyes import IRIS
-from synthforge.generators.hair.color import COLORS
+from synthforge.generators.hair.color import MELANIN
 from synthforge.generators.hair.styles import STYLES
 from synthforge.generators.occluders.placing import KINDS
 from synthforge.generators.shading.light import SETTINGS
 
 DRAWN = {
-    "iris_color": IRIS, "hair_color": COLORS, "hair_style": ["bald", *STYLES], "occluder": [*KINDS, "hair"],
-    "light": SETTINGS, "background": PLACES,
+    "iris_color": IRIS, "hair_color": [*MELANIN, "grey", "dyed"], "hair_style": ["bald", *STYLES],
+    "occluder": [*KINDS, "hair"], "light": SETTINGS, "background": PLACES,
 }  # fmt: skip
 
 

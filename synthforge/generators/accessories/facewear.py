@@ -111,7 +111,7 @@ def _turned_in(points: np.ndarray, middle: np.ndarray) -> np.ndarray:
 
 
 def _loops(person: Person, skin: RadialDepth, points: np.ndarray, color: np.ndarray) -> list[Accessory]:
-    """Elastic from the corners round the roots of the ears."""
+    """Elastic bands from the corners around the ears."""
     ears = person.skin_at(np.concatenate([_EAR, np.array(_EAR, float) * [-1, 1, 1]]))
     out = []
     t = np.linspace(0, 1, 16)[:, None]

@@ -50,16 +50,8 @@ def _cup(
         points = np.stack([side * x, ear[1] + ring[..., 0], ear[2] + ring[..., 1]], -1)
         return sheet(person, points[:, ::-side], color, "headwear", material, closed=True)
 
-    cushion = [
-        [0.025, 0.0],
-        [0.025, 0.80],
-        [0.022, 0.94],
-        [0.017, 1.0],
-        [0.010, 1.0],
-        [0.004, 0.94],
-        [0.0, 0.8],
-        [0.002, 0.6],
-    ]
+    cushion = [[0.025, 0.0], [0.025, 0.80], [0.022, 0.94], [0.017, 1.0], [0.010, 1.0], [0.004, 0.94]]
+    cushion += [[0.0, 0.8], [0.002, 0.6]]
     cover = [[0.040, 0.0], [0.040, 0.45], [0.0385, 0.66], [0.035, 0.78], [0.030, 0.85], [0.023, 0.86]]
     return [turned(cushion, 0.35 * pad.mean() + np.zeros(3) + 0.01, "cloth"), turned(cover, shell, "solid")]
 
@@ -87,11 +79,9 @@ def _band(
     r = np.where(ahead > 1e-9, -edges[:, 2] / np.maximum(ahead, 1e-9), np.inf).min(1)
     half = 0.008 + 0.006 * np.cos(t) ** 2
     thick = 0.004 + 0.003 * np.cos(t) ** 2
-    section = np.array(
-        [[0, -1], [0, 1], [0.35, 1.12], [0.75, 1.05], [1, 0.7], [1, -0.7], [0.75, -1.05], [0.35, -1.12]]
-    )
+    section = [[0, -1], [0, 1], [0.35, 1.12], [0.75, 1.05], [1, 0.7], [1, -0.7], [0.75, -1.05], [0.35, -1.12]]
     rows = [
-        middle + (r + up * thick)[:, None] * path + np.stack([0 * t, 0 * t, wide_ * half], -1)
-        for up, wide_ in section
+        middle + (r + up * thick)[:, None] * path + np.stack([0 * t, 0 * t, side * half], -1)
+        for up, side in section
     ]
     return sheet(person, np.stack(rows, 1)[::-1], color, "headwear", "solid", closed=True)

@@ -161,12 +161,9 @@ class _Face(Grower):
         t = np.sort(rng.uniform(0.12 if upper else 0.3, 1.0, n))
         root = CubicSpline(np.linspace(0, 1, len(margin)), margin)(t)
         middle = 0.5 * (margin[0] + margin[-1]) - [0, 0, 0.012]
-        outward = unit(margin[-1:] - margin[:1]) * (t - 0.45)[:, None]
-        tuft = (
-            0.12
-            * np.sin(t * rng.uniform(50, 70) + rng.uniform(0, 6))[:, None]
-            * unit(margin[-1:] - margin[:1])
-        )
+        along = unit(margin[-1:] - margin[:1])
+        outward = along * (t - 0.45)[:, None]
+        tuft = 0.12 * np.sin(t * rng.uniform(50, 70) + rng.uniform(0, 6))[:, None] * along
         direction = unit(unit(root - middle) + 0.7 * outward + tuft + 0.06 * rng.standard_normal((n, 3)))
         size = length * np.interp(t, [0, 0.3, 0.75, 1], [0.45, 0.85, 1.0, 0.75]) * rng.uniform(0.7, 1.1, n)
         bend = np.tile([0.0, 0.24 if upper else -0.16, 0.0], (n, 1))

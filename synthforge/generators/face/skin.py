@@ -210,11 +210,10 @@ def _beard(albedo, person, hair, p, weight, fine, shift, grain, grown):  # noqa:
     strands = noise(p[at], (0.00045, 0.0028, 0.0009), shift + 29)
     bristle = noise(p[at], 0.00028, shift + 31)[:, 0]
     cover = weight[at] * (0.8 + 0.06 * fine[at, 2] + 0.16 * grain * bristle)
-    under = (
-        np.minimum(np.maximum(hair, 0.03), 0.7 * person.skin_color)
-        * np.array([0.95, 1.0, 1.06], np.float32)
-        * np.ones_like(strands[:, :3])
-    ).astype(np.float32)
+    cast = np.minimum(np.maximum(hair, 0.03), 0.7 * person.skin_color) * np.array(
+        [0.95, 1.0, 1.06], np.float32
+    )
+    under = np.tile(cast, (len(at), 1)).astype(np.float32)
     if style not in ("none", "stubble"):
         long = step(0.12, 0.95, weight[at] + 0.10 * strands[:, 1])
         thick = (0.72 + 0.16 * strands[:, 0]) * (0.6 if grown else 1.0)

@@ -13,7 +13,7 @@ _PHEO = np.array([0.187, 0.400, 1.05]) / 0.187
 # of a deep pile of fibres (1/2, Chiang et al. 2016). Scale, power and floor are ours, fitted to photographs.
 _SCALE, _POWER, _FLOOR = 0.60, 0.6, 0.004
 # Ranges of (eumelanin, pheomelanin), in units of the absorption of red light.
-_MELANIN = {
+MELANIN = {
     "black": ((10.0, 15.0), (0.1, 0.4)),
     "dark_brown": ((5.0, 8.0), (0.1, 0.8)),
     "brown": ((2.3, 4.0), (0.1, 0.8)),
@@ -21,7 +21,6 @@ _MELANIN = {
     "red": ((0.1, 0.8), (0.8, 1.8)),
     "white": ((0.005, 0.05), (0.0, 0.01)),
 }
-COLORS = ("black", "dark_brown", "brown", "blond", "red", "grey", "white", "dyed")
 _ROOTS = 0.10  # share of a strand that has grown since it was dyed
 
 
@@ -77,8 +76,8 @@ def _colors(person: Person) -> tuple[np.ndarray, np.ndarray, float, np.ndarray |
     older = np.clip((person.appearance.age - 50.0) / 30.0, -1, 1)
     grey = np.clip(rng.uniform(0.35, 0.8) + 0.2 * older, 0.25, 0.9)  # share of white hairs
     share = {"grey": grey, "white": 1.0}.get(name, 0.0)
-    natural = name if name in _MELANIN else ("brown", "dark_brown")[int(rng.random() < 0.5)]
-    own, white = (melanin_color(*(rng.uniform(*span) for span in _MELANIN[n])) for n in (natural, "white"))
+    natural = name if name in MELANIN else ("brown", "dark_brown")[int(rng.random() < 0.5)]
+    own, white = (melanin_color(*(rng.uniform(*span) for span in MELANIN[n])) for n in (natural, "white"))
     if name != "dyed":
         return own, white, share, None
     hue, depth = rng.random(), rng.uniform(0.15, 0.5)

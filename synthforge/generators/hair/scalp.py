@@ -339,14 +339,8 @@ class _Scalp(Grower):
         top = np.clip((canonical[:, 1] - 0.06) / 0.05, 0, 1)
         front = np.clip((canonical[:, 2] - 0.01) / 0.06, 0, 1)
         sideways = 0.25 if style.fringe or style.back >= 1 else 1.0
-        flow = np.stack(
-            [
-                away * (0.35 + 0.65 * top) * sideways,
-                -1.2 * (1 - top),
-                forward * top - 0.45 * (1 - top) * (1 - front),
-            ],
-            -1,
-        )
+        ahead = forward * top - 0.45 * (1 - top) * (1 - front)
+        flow = np.stack([away * (0.35 + 0.65 * top) * sideways, -1.2 * (1 - top), ahead], -1)
         flow -= (flow * normal).sum(1, keepdims=True) * normal
         return max(style.comb, 0.05) * unit(flow)
 

@@ -178,37 +178,28 @@ def _gesture(face: _Face, arm: _Arm, glasses: bool) -> list[Accessory]:
     turn = Rotation.from_rotvec(rng.normal(0, 0.10, 3))
     slack = rng.normal(0, 0.004, 3)
     relaxed = np.array([-0.4, 0.1, 0.12, 0.15, 0.2, 0]) + rng.uniform(0, 0.1)
+    limits = None
     if choice == "mouth":
-        back, push, at, limits = (
-            [-0.25, 0.1, 1],
-            [0, 0, 1],
-            marks[[51, 57]].mean(0),
-            np.array([-0.3, 0.5, 0.5, 0.5, 0.5, 0]),
-        )
-        grip = _Grip.of([0.8, rng.uniform(0.3, 0.9), 0], back, [-0.004, 0.112, -0.01], at, [-0.4, -1, 0.25])
+        push, limits = [0, 0, 1], np.array([-0.3, 0.5, 0.5, 0.5, 0.5, 0])
+        fingers, at = [0.8, rng.uniform(0.3, 0.9), 0], marks[[51, 57]].mean(0)
+        grip = _Grip.of(fingers, [-0.25, 0.1, 1], [-0.004, 0.112, -0.01], at, [-0.4, -1, 0.25])
     elif choice == "cheek":
-        back, push, at, limits = (
-            [-0.68, 0.1, 0.75],
-            [-0.6, 0, 0.8],
-            0.6 * marks[4] + 0.4 * marks[48],
-            np.array([-0.4, 0.6, 0.6, 0.6, 0.6, 0]),
-        )
-        grip = _Grip.of([0.28, 1, 0.0], back, [0.006, 0.055, -0.014], at, [-0.45, -1, 0.25])
+        push, limits = [-0.6, 0, 0.8], np.array([-0.4, 0.6, 0.6, 0.6, 0.6, 0])
+        at = 0.6 * marks[4] + 0.4 * marks[48]
+        grip = _Grip.of([0.28, 1, 0.0], [-0.68, 0.1, 0.75], [0.006, 0.055, -0.014], at, [-0.45, -1, 0.25])
     elif choice == "chin":
-        back, push, at, limits = [-0.3, 0.25, 1], [0, -1, 0.15], marks[8] + [0, 0, 0.008], None
-        grip = _Grip.of([0.3, 1, -0.15], back, [-0.006, 0.100, -0.012], at, [-0.5, -1, 0.1])
+        push, at = [0, -1, 0.15], marks[8] + [0, 0, 0.008]
+        grip = _Grip.of([0.3, 1, -0.15], [-0.3, 0.25, 1], [-0.006, 0.100, -0.012], at, [-0.5, -1, 0.1])
         relaxed = _FIST * rng.uniform(0.85, 0.95)
     else:
-        touch = marks[27] + [0, 0, 0.018] if glasses else marks[3] * 0.5 + marks[31] * 0.5
-        back, push, at, limits = [-0.45, 0.25, 1], [0, 0, 1], touch, None
-        grip = _Grip.of([0.45, 0.8, -0.35], back, [-0.032, 0.170, -0.014], at, [-0.5, -1, 0.3])
+        push, at = [0, 0, 1], marks[27] + [0, 0, 0.018] if glasses else marks[3] * 0.5 + marks[31] * 0.5
+        grip = _Grip.of([0.45, 0.8, -0.35], [-0.45, 0.25, 1], [-0.032, 0.170, -0.014], at, [-0.5, -1, 0.3])
         relaxed = np.array([0.75, 0.12, 0.75, 0.85, 0.9, 0])
     grip = _Grip(turn.as_matrix() @ grip.turn, grip.place + slack, grip.wrist)
     grip = grip.moved(face.slide(grip.out(outline(relaxed, grip.wrist)), np.array(push, float)))
     if limits is None:
-        grip = grip.moved(
-            np.maximum(face.slide(grip.out(outline(relaxed, grip.wrist)), np.array([0.0, 0, 1])), 0)
-        )
+        off = face.slide(grip.out(outline(relaxed, grip.wrist)), np.array([0.0, 0, 1]))
+        grip = grip.moved(np.maximum(off, 0))
     else:
         near = face.distance()
         relaxed = close(limits, lambda p: near(grip.out(p)), gap=-0.0005)

@@ -4,9 +4,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synthforge.attributes import ATTRIBUTES
 from synthforge.cameras.orbit import orbit_camera
 from synthforge.generators.geometry.person import Person
-from synthforge.generators.hair.color import COLORS, hair_color, melanin_color, strand_colors
+from synthforge.generators.hair.color import hair_color, melanin_color, strand_colors
 from synthforge.types import SceneParams
 from tests.helpers.tiny_head import tiny_head
 
@@ -49,7 +50,7 @@ def test_colours_run_from_black_to_white():
 
 
 def test_strands_keep_the_colour_of_the_whole_and_stay_reflectances():
-    for name in COLORS:
+    for name in ATTRIBUTES["hair_color"].words:
         colors = strands(name)
         assert colors.min() >= 0 and colors.max() <= 1
         assert np.abs(colors.mean((0, 1)) - hair_color(person(name))).max() < 0.12
