@@ -100,9 +100,8 @@ class Predictor:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = load_model(Path(model), device)
-        self.classes = tuple(c["name"] for c in self.model.card["classes"])
+        self.classes = self.model.schema.names
         self.depth_meaning: str = MEANING[self.model.net.config.depth_target]
-        self._colors = np.array([c["color"] for c in self.model.card["classes"]], np.uint8)
         self._net, self._detector = FaceModel(self.model), Detector(all_faces)
 
     @overload
@@ -129,7 +128,7 @@ class Predictor:
     def _labels(self, rgb: np.ndarray, faces: list[Face]) -> PictureLabels:
         ids, depth = join(faces, rgb.shape[:2])
         found = tuple(FoundFace(f.box, f.score, f.points.astype(np.float32)) for f in faces)
-        return PictureLabels(rgb, found, ids, depth, self.classes, self._colors, faces)
+        return PictureLabels(rgb, found, ids, depth, self.classes, self.model.schema.colors, faces)
 
 
 def _picture(image: Any) -> Picture:

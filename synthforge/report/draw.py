@@ -9,6 +9,7 @@ from jaxtyping import Float, Shaped, UInt8
 
 from synthforge.conventions import CLASS_COLORS, N_LANDMARKS
 from synthforge.errors import DatasetError
+from synthforge.report.show import encoded
 
 # Visibility 0 outside, 1 occluded, 2 visible; from the Okabe-Ito palette, safe for colour blindness.
 VISIBILITY_COLORS = ((204, 121, 167), (230, 159, 0), (86, 220, 255))
@@ -163,10 +164,9 @@ def write_png(path: Path, rgb: UInt8[np.ndarray, "h w 3"]) -> None:
     Raises:
         DatasetError: the file cannot be written.
     """
-    encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encoded.tobytes())
+        path.write_bytes(encoded(rgb, ".png"))
     except OSError as error:
         what = f"cannot be written ({error.strerror})"
         raise DatasetError(what, where=str(path), fix="give another --out") from error

@@ -1,6 +1,5 @@
 """One self-contained HTML page about a data set, and a contact sheet beside it."""
 
-import base64
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from synthforge.conventions import CLASSES
 from synthforge.errors import DatasetError
 from synthforge.report import draw, plots
+from synthforge.report.show import data_uri
 from synthforge.report.statistics import statistics
 from synthforge.storage.index import CONFIG
 from synthforge.storage.reader import DatasetReader
@@ -104,7 +104,7 @@ def _page(reader: DatasetReader, samples: list[dict[str, Any]], progress: Callab
         class_images=by_class(stats.class_images),
         n_images=stats.n_images,
         visibility=plots.visibility_chart(stats.visibility),
-        heat=_png(_heat(stats.landmark_heat)),
+        heat=data_uri(_heat(stats.landmark_heat), ".png"),
         mean_face=plots.landmarks_svg(
             stats.mean_landmarks,
             np.full(68, 3),
@@ -116,20 +116,6 @@ def _page(reader: DatasetReader, samples: list[dict[str, Any]], progress: Callab
         shards=[s | {"bytes": _readable((reader.path / s["file"]).stat().st_size)} for s in index["shards"]],
         config=config.read_text(encoding="utf-8") if config.is_file() else f"{CONFIG} is missing",
     )
-
-
-def _png(picture: np.ndarray) -> str:
-    order = cv2.COLOR_RGBA2BGRA if picture.shape[-1] == 4 else cv2.COLOR_RGB2BGR
-    return _uri("png", cv2.imencode(".png", cv2.cvtColor(np.ascontiguousarray(picture), order))[1])
-
-
-def _jpeg(picture: np.ndarray) -> str:
-    encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
-    return _uri("jpeg", encoded[1])
-
-
-def _uri(kind: str, data: np.ndarray) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode()}"
 
 
 def _readable(n_bytes: float) -> str:
@@ -150,21 +136,21 @@ def _card(sample: Mapping[str, Any]) -> dict[str, Any]:
     size = min(THUMBNAIL, sample["rgb"].shape[0])
     scale = 1 / sample["rgb"].shape[0]
 
-    def label(picture: np.ndarray, encode: Callable[[np.ndarray], str] = _jpeg) -> str:
-        return encode(draw.resized(picture, size, smooth=False))
+    def label(picture: np.ndarray, kind: str = ".jpg") -> str:
+        return data_uri(draw.resized(picture, size, smooth=False), kind)
 
     classes = sample["segmentation"]
     coloured = np.dstack([draw.segmentation_rgb(classes), np.where(classes > 0, 190, 0).astype(np.uint8)])
     pupils = sample["pupils_2d"] * scale
     gaze = np.stack([pupils, pupils + 0.09 * sample["gaze"][:, :2]], 1)
-    pictures = {"segmentation": label(coloured, _png), "depth": label(draw.depth_rgb(sample["depth"]))}
+    pictures = {"segmentation": label(coloured, ".png"), "depth": label(draw.depth_rgb(sample["depth"]))}
     if "normals" in sample:
         pictures["normals"] = label(draw.normals_rgb(sample["normals"]))
-    pictures["alpha"] = label(draw.alpha_rgb(sample["alpha"]), _png)
+    pictures["alpha"] = label(draw.alpha_rgb(sample["alpha"]), ".png")
     words = [f"{k}: {v if isinstance(v, str) else f'{v:.3g}'}" for k, v in sample["attributes"].items()]
     return {
         "index": int(sample["index"]),
-        "image": _jpeg(draw.resized(sample["rgb"], size)),
+        "image": data_uri(draw.resized(sample["rgb"], size), ".jpg"),
         "pictures": pictures,
         "landmarks": plots.landmarks_svg(
             sample["landmarks_2d"] * scale,

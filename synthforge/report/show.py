@@ -1,20 +1,28 @@
-"""Pictures for notebooks, and as files of the kind that their name says."""
+"""Pictures as files of the kind that their name says, and inside HTML."""
 
 import base64
 from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 
 from synthforge.errors import DatasetError
 
 KINDS = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def encoded(rgb: UInt8[np.ndarray, "h w 3"], kind: str) -> bytes:
-    """The bytes of an image file; `kind` is one of `KINDS`."""
-    return cv2.imencode(kind, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1].tobytes()
+def encoded(picture: Shaped[np.ndarray, "h w c"], kind: str, quality: int = 95) -> bytes:
+    """The bytes of an image file from uint8 RGB or RGBA; `kind` is one of `KINDS`, `quality` for JPEG."""
+    order = cv2.COLOR_RGBA2BGRA if picture.shape[-1] == 4 else cv2.COLOR_RGB2BGR
+    flags = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    return cv2.imencode(kind, cv2.cvtColor(np.ascontiguousarray(picture), order), flags)[1].tobytes()
+
+
+def data_uri(picture: Shaped[np.ndarray, "h w c"], kind: str) -> str:
+    """The picture as an address for HTML."""
+    name = {".jpg": "jpeg"}.get(kind, kind[1:])
+    return f"data:image/{name};base64,{base64.b64encode(encoded(picture, kind, 90)).decode()}"
 
 
 def save(path: Path | str, rgb: UInt8[np.ndarray, "h w 3"]) -> None:
@@ -34,5 +42,4 @@ def save(path: Path | str, rgb: UInt8[np.ndarray, "h w 3"]) -> None:
 
 def html(rgb: UInt8[np.ndarray, "h w 3"], alt: str) -> str:
     """An `img` element that holds the picture."""
-    data = base64.b64encode(encoded(rgb, ".jpg")).decode()
-    return f'<img src="data:image/jpeg;base64,{data}" alt="{alt}" style="max-width: 100%">'
+    return f'<img src="{data_uri(rgb, ".jpg")}" alt="{alt}" style="max-width: 100%">'
