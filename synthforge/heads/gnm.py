@@ -84,12 +84,9 @@ def convert_gnm(source: GnmSource) -> dict[str, np.ndarray]:
         labels, origin = _labels(source)
     except (GeometryError, ValueError, np.linalg.LinAlgError) as error:
         raise AssetError(f"groups and landmarks do not describe a head ({error})", where="gnm") from error
-    uv, face_uvs = np.unique(source.uv.reshape(-1, 2), axis=0, return_inverse=True)
     return labels | {
         "vertices": (source.vertices - origin).astype(np.float32),
         "faces": source.faces.astype(np.int32),
-        "uv": uv.astype(np.float32),
-        "face_uvs": face_uvs.reshape(-1, 3).astype(np.int32),
         "part_names": np.array(_PARTS),
         "shape_names": np.array(source.shape_names),
         "shape_deltas": source.shape_deltas.astype(np.float32),
@@ -121,8 +118,9 @@ def _labels(source: GnmSource) -> tuple[dict[str, np.ndarray], np.ndarray]:
     marks |= {f"{side}_ear": groups["ears"] & ~inside for side in ("left", "right")}
     marks |= {name: parts[name] for name in ("left_eyeball", "right_eyeball")}
     uv, face_uvs = np.unique(source.uv.reshape(-1, 2), axis=0, return_inverse=True)
+    face_uvs = face_uvs.reshape(-1, 3)
     mesh = MaskedMesh(
-        v, source.faces, uv, face_uvs.reshape(-1, 3),
+        v, source.faces, uv, face_uvs,
         {name: np.flatnonzero(marked) for name, marked in marks.items()}, source.landmarks,
     )  # fmt: skip
     canonical, skin = canonical_places(mesh), mesh.skin_faces
@@ -140,6 +138,8 @@ def _labels(source: GnmSource) -> tuple[dict[str, np.ndarray], np.ndarray]:
         part[faces] = _PARTS.index("eye_socket" if name.endswith("socket") else name)
         classes[faces] = CLASS_ID[f"{side}_eye" if side in ("left", "right") else "inner_mouth"]
     return {
+        "uv": uv.astype(np.float32),
+        "face_uvs": face_uvs.astype(np.int32),
         "class_map": class_map(mesh, skin),
         "face_class": classes,
         "face_part": part,
