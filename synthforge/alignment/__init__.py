@@ -5,10 +5,10 @@ from synthforge.alignment.frame import Cameras, VolumeFrame
 from synthforge.alignment.layers import Layers, derive_layers
 from synthforge.alignment.refine import RefineConfig, Refined, Refiner
 from synthforge.alignment.rejection import AlignmentLimits, pose_bins, rejections
-from synthforge.alignment.volume import NeuralVolume, z_of_ray
+from synthforge.alignment.volume import NeuralView, NeuralVolume, z_of_ray
 
 __all__ = [
-    "AlignmentLimits", "Cameras", "CheckpointAffine", "Layers", "NeuralVolume", "RefineConfig", "Refined",
-    "Refiner", "Samples", "VolumeFrame", "derive_layers", "fit_affine", "pose_bins", "rejections",
+    "AlignmentLimits", "Cameras", "CheckpointAffine", "Layers", "NeuralView", "NeuralVolume", "RefineConfig",
+    "Refined", "Refiner", "Samples", "VolumeFrame", "derive_layers", "fit_affine", "pose_bins", "rejections",
     "z_of_ray",
 ]  # fmt: skip

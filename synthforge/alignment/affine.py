@@ -16,10 +16,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from synthforge.alignment.evidence import Evidence, depth_offset, surface_offset, tukey
+from synthforge.alignment.evidence import Evidence, depth_offset, residuals, surface_offset, tukey
 from synthforge.alignment.frame import DEPTH_SHIFT
 from synthforge.alignment.rejection import pose_bins
-from synthforge.alignment.volume import NeuralVolume
+from synthforge.alignment.volume import NeuralView, NeuralVolume
 from synthforge.errors import AssetError, GeometryError
 from synthforge.heads.base import HeadModel
 
@@ -41,7 +41,7 @@ class Samples:
     """
 
     vertices: Float[Tensor, "n v 3"]
-    volume: NeuralVolume
+    volume: NeuralView
     landmarks_px: Float[Tensor, "n 68 2"] | None = None
     landmark_size: int = 512
 
@@ -175,10 +175,11 @@ def _rows(
         evidence.normals(moved),
     )
     now = ((points - still) * normals).sum(-1)
-    offset, found = surface_offset(batch.volume, points, normals, reach)
-    cut = reach / 2
-    rows = [_plane_rows(normals, still, None), now + offset, found * tukey(offset, cut) / DENSITY_SD**2]
-    parts = [tuple(part.flatten(0, 1) for part in rows)]
+    cut, parts = reach / 2, []
+    if isinstance(batch.volume, NeuralVolume):
+        offset, found = surface_offset(batch.volume, points, normals, reach)
+        rows = [_plane_rows(normals, still, None), now + offset, found * tukey(offset, cut) / DENSITY_SD**2]
+        parts.append(tuple(part.flatten(0, 1) for part in rows))
     offset, cosine, found = depth_offset(batch.volume, points, normals)
     weight = found * cosine * tukey(offset + bias * cosine, cut) / DEPTH_SD**2
     rows = [_plane_rows(normals, still, -cosine), now + offset, weight]
@@ -227,8 +228,9 @@ def _with_residuals(
         local = evidence.to(batch.vertices.device)
         for vertices, out in ((batch.vertices, before), (affine(batch.vertices), after)):
             points, normals = vertices[:, local.index], local.normals(vertices)
-            offset, found = surface_offset(batch.volume, points, normals, REACH[0])
-            out.extend(1e3 * torch.where(found > 0, offset.abs(), torch.nan).nanmedian(1).values.cpu())
+            left = residuals(batch.volume, points, normals, REACH[0])
+            left = torch.where(left < REACH[0], left, torch.nan)
+            out.extend(1e3 * left.nanmedian(1).values.cpu())
         names.extend(pose_bins(batch.volume.cameras))
     before, after = torch.stack(before), torch.stack(after)
     poses = []

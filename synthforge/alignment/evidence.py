@@ -1,8 +1,9 @@
 """Where a mesh is compared with a volume, and how far apart they are there.
 
-Two measurements, both along the normals of the mesh. The density field has no viewpoint: every vertex of the
-face looks for the surface in front of and behind itself, seen by the camera or not. The depth image adds what
-the camera saw; it stands behind the surface by a little (light enters), the same for all pixels of a volume.
+Two measurements, both along the normals of the mesh. The density field, where the generator has one, has no
+viewpoint: every vertex of the face looks for the surface in front of and behind itself, seen by the camera or
+not. The depth image adds what the camera saw; it stands behind the surface by a little (light enters), the
+same for all pixels of a volume.
 """
 
 import math
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from synthforge.alignment.volume import NeuralVolume
+from synthforge.alignment.volume import NeuralView, NeuralVolume
 from synthforge.conventions import CLASS_ID
 from synthforge.heads.base import HeadModel
 from synthforge.render.rasterize import rasterize
@@ -97,8 +98,22 @@ def _half(met: Tensor, step: float, reach: float) -> tuple[Tensor, Tensor]:
     return (reach - step * (before + share)).squeeze(-1), (after > 1).squeeze(-1)
 
 
+def residuals(
+    view: NeuralView, points: Float[Tensor, "n e 3"], normals: Float[Tensor, "n e 3"], reach: float
+) -> Float[Tensor, "n e"]:
+    """How far each point is from the surface (m): by the density if there is one, else by the depth image.
+
+    `reach` where no surface is found; NaN where nothing can be said, for the camera does not see the point.
+    """
+    if isinstance(view, NeuralVolume):
+        offset, found = surface_offset(view, points, normals, reach)
+        return torch.where(found > 0, offset.abs(), reach)
+    offset, cosine, found = depth_offset(view, points, normals)
+    return torch.where(cosine > SEEN, torch.where(found > 0, offset.abs().clamp(max=reach), reach), torch.nan)
+
+
 def depth_offset(
-    volume: NeuralVolume, points: Float[Tensor, "n e 3"], normals: Float[Tensor, "n e 3"]
+    volume: NeuralView, points: Float[Tensor, "n e 3"], normals: Float[Tensor, "n e 3"]
 ) -> tuple[Float[Tensor, "n e"], Float[Tensor, "n e"], Float[Tensor, "n e"]]:
     """How far along its normal each point lies under the surface that the depth image shows.
 

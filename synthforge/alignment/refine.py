@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from synthforge.alignment.evidence import Evidence, depth_offset, surface_offset, tukey
+from synthforge.alignment.evidence import Evidence, depth_offset, residuals, surface_offset, tukey
 from synthforge.alignment.smooth import smooth_basis
-from synthforge.alignment.volume import NeuralVolume
+from synthforge.alignment.volume import NeuralView, NeuralVolume
 from synthforge.heads.base import HeadModel
 
 MEDIAN = 0.6745  # of the absolute value of a standard normal
@@ -78,10 +78,11 @@ class Refiner(nn.Module):
         self.register_buffer("basis", basis, persistent=False)
 
     @torch.no_grad()
-    def forward(self, vertices: Float[Tensor, "n v 3"], volume: NeuralVolume) -> Refined:
+    def forward(self, vertices: Float[Tensor, "n v 3"], volume: NeuralView) -> Refined:
         """Vertices (m, world frame, the affine applied) moved onto the volumes.
 
-        Samples do not affect each other. Nothing is read back from the device.
+        Samples do not affect each other. Views without a density are refined by their depth images. Nothing
+        is read back from the device.
         """
         evidence = Evidence(self.index, self.ring)
         start = vertices.float()
@@ -97,10 +98,9 @@ class Refiner(nn.Module):
             along = [torch.einsum("nec,necp->nep", normals, motions), (normals[..., None] * basis).flatten(2)]
             solution = _solve(torch.cat(along, -1), offset, weight, solution, precision)
             moved = start + self._displacement(lever, solution)
-        offset, found = surface_offset(volume, moved[:, self.index], evidence.normals(moved), reach)
-        left = torch.where(found > 0, offset.abs(), reach)
-        rms = left.median(1).values / MEDIAN
-        return Refined(moved, rms, (left < cut).float().mean(1), bias[:, 0])
+        left = residuals(volume, moved[:, self.index], evidence.normals(moved), reach)
+        inliers = (left < cut).sum(1) / left.isfinite().sum(1).clamp(min=1)
+        return Refined(moved, left.nanmedian(1).values / MEDIAN, inliers, bias[:, 0])
 
     def _displacement(self, lever: Tensor, solution: Tensor) -> Tensor:
         """The field at all vertices, given from the centre (n v 3)."""
@@ -108,22 +108,23 @@ class Refiner(nn.Module):
         return torch.einsum("nvcp,np->nvc", _similarity(lever), motions) + self.basis @ smooth.mT
 
     def _measure(
-        self, points: Tensor, normals: Tensor, bias: Tensor, volume: NeuralVolume, reach: float, cut: float
+        self, points: Tensor, normals: Tensor, bias: Tensor, volume: NeuralView, reach: float, cut: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Mean offset (n e) of the points by density and depth, its weight (n e), and the depth's bias (n 1).
 
         The bias is what the depth image stands behind the surface of the density; 0 where only one is asked.
         """
         config, zero = self.config, points.new_zeros(points.shape[:2])
+        by_density = config.density_sd is not None and isinstance(volume, NeuralVolume)
         surface = surface_weight = depth = depth_weight = zero
-        if config.density_sd is not None:
+        if by_density:
             surface, found = surface_offset(volume, points, normals, reach)
             surface_weight = found * tukey(surface, cut) / config.density_sd**2
         if config.depth_sd is not None:
             raw, cosine, found = depth_offset(volume, points, normals)
             depth = raw + bias * cosine
             depth_weight = found * tukey(depth, cut) * cosine / config.depth_sd**2
-            if config.density_sd is not None:
+            if by_density:
                 both = depth_weight * (surface_weight > 0) * cosine
                 total = (both * cosine).sum(1, keepdim=True) + config.bias_sd**-2
                 bias = (both * (surface - raw)).sum(1, keepdim=True) / total

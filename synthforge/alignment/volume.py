@@ -10,16 +10,22 @@ from synthforge.alignment.frame import Cameras
 
 
 @runtime_checkable
-class NeuralVolume(Protocol):
-    """A batch of n volumes in the head's world frame (metres), each seen by one camera.
+class NeuralView(Protocol):
+    """What any neural generator shows: n scenes in the head's world frame (metres), each seen by one camera.
 
     `depth` is the expected z-depth in metres (`z_of_ray` converts distances along rays) and `alpha` the
-    accumulated weight in [0, 1], both with row 0 at the top; where alpha is 0, depth has no meaning.
+    accumulated weight in [0, 1], both with row 0 at the top; where alpha is 0 depth says nothing. Alignment
+    works with these alone (of Gaussians, say), and better with the density of a `NeuralVolume`.
     """
 
     cameras: Cameras
     depth: Float[Tensor, "n h w"]
     alpha: Float[Tensor, "n h w"]
+
+
+@runtime_checkable
+class NeuralVolume(NeuralView, Protocol):
+    """A view whose scene has a density, which knows no viewpoint."""
 
     def density(self, points: Float[Tensor, "n m 3"]) -> Float[Tensor, "n m"]:
         """Density per metre (what volume rendering integrates, not negative) at world points in metres."""

@@ -7,7 +7,16 @@ import pytest
 import scipy.linalg
 import torch
 
-from synthforge.alignment import AlignmentLimits, CheckpointAffine, RefineConfig, Refiner, rejections
+from synthforge.alignment import (
+    AlignmentLimits,
+    CheckpointAffine,
+    NeuralVolume,
+    RefineConfig,
+    Refiner,
+    Samples,
+    fit_affine,
+    rejections,
+)
 from synthforge.alignment.evidence import Evidence, face_vertices, surface_offset
 from synthforge.alignment.refine import _solve
 from synthforge.alignment.smooth import smooth_basis
@@ -190,3 +199,40 @@ def test_recovered_to_half_a_millimetre_and_a_pixel_over_the_papers_cameras(anth
         landmarks.append(512 * (pixels[0] - pixels[1])[..., :2].norm(dim=-1))
     assert float(torch.cat(vertices).median()) <= 0.5
     assert float(torch.cat(landmarks).median()) <= 1.0
+
+
+class Seen:
+    """What a generator without a density shows of a planted volume: its depth image, corrected, and alpha."""
+
+    def __init__(self, planted: Planted, behind: float):
+        self.cameras, self.alpha, self.depth = planted.cameras, planted.alpha, planted.depth - behind
+
+
+def test_a_generator_without_a_density_is_aligned_by_what_it_shows(bases, anthro_head, refiner):
+    planted = plant(bases, CLEAN)
+    behind = float(refiner(PAPER(planted.vertices), planted).depth_bias.mean())
+    seen = Seen(planted, behind)
+    assert not isinstance(seen, NeuralVolume)
+    start = PAPER(planted.vertices) + torch.tensor([3e-3, -2e-3, 4e-3])
+    out = refiner(start, seen)
+    evidence = Evidence.of(anthro_head, 1500)
+    normals = evidence.normals(planted.truth)
+    sight = planted.truth[:, evidence.index] - seen.cameras.cam2world[:, None, :3, 3]
+    facing = (normals * sight).sum(-1) / sight.norm(dim=-1) < -0.5
+    gaps = [
+        ((v - planted.truth)[:, evidence.index] * normals).sum(-1)[facing].abs()
+        for v in (start, out.vertices)
+    ]
+    before, after = (1e3 * float(gap.median()) for gap in gaps)
+    assert before > 2 and after < 0.7
+    assert 1e3 * float(out.rms.max()) < 2 and float(out.inliers.min()) > 0.7
+    lost = refiner(start + torch.tensor([0.0, 0.0, 0.05]), seen)
+    assert None not in rejections(lost.rms, lost.inliers, seen.cameras, AlignmentLimits())
+
+
+def test_an_affine_is_fitted_to_what_a_generator_shows(bases, anthro_head):
+    planted = plant(bases, CLEAN)
+    fitted = fit_affine([Samples(planted.vertices, Seen(planted, 0.0))], anthro_head, "")
+    points = planted.vertices[:, face_vertices(anthro_head)]
+    before, after = ((v - PAPER(points)).norm(dim=-1).median() for v in (points, fitted(points)))
+    assert float(after) < 0.35 * float(before)
