@@ -5,6 +5,7 @@ from typing import Any
 
 from synthforge.api.config import resolve
 from synthforge.api.dataset import Dataset
+from synthforge.errors import ConfigError
 from synthforge.pipeline.source import SceneSource
 from synthforge.storage.run import run
 
@@ -36,6 +37,8 @@ def generate(
         DatasetError: `out` holds something else, or cannot be written.
         AssetError: a file that the head or the backend needs is missing.
     """
+    if n < 1:
+        raise ConfigError(f"{n} samples", where="generate: n", fix="ask for at least 1")
     resolved = resolve(config, overrides, device, batch_size)
     out = Path(out) if out else Path("out") / resolved.name
     run(SceneSource(resolved, device, batch_size), resolved, out, n, workers)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from synthforge.errors import DatasetError
+from synthforge.errors import AssetError, DatasetError
 from synthforge.models.store import SHIPPED, load_model
 from synthforge.prediction.boxes import Box, Detector
 from synthforge.prediction.faces import Face, FaceModel, find_faces
@@ -93,12 +93,16 @@ class Predictor:
         device: "cpu", "cuda", ...; "auto": a GPU where there is one.
         all_faces: every face, not the largest alone.
     Raises:
-        AssetError: there is no model, or OpenCV has no face detector.
+        AssetError: there is no model or no such device, or OpenCV has no face detector.
     """
 
     def __init__(self, model: Path | str = SHIPPED, device: str = "auto", all_faces: bool = False):
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise AssetError(
+                "this machine or this PyTorch has no CUDA", where=f"device {device}", fix="use cpu"
+            )
         self.model = load_model(Path(model), device)
         self.classes = self.model.schema.names
         self.depth_meaning: str = MEANING[self.model.net.config.depth_target]

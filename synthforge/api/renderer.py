@@ -49,6 +49,7 @@ class Renderer:
         self._source = SceneSource(self.config, device)
         self._attempt = lru_cache(maxsize=4096)(self._source.attempt)
         self._attributes = self._source.can.attributes
+        self._source.sampler  # noqa: B018 (a head that is missing is named here)
 
     @property
     def keywords(self) -> tuple[str, ...]:
@@ -80,10 +81,12 @@ class Renderer:
         sampler, attempt = self._source.sampler, self._attempt(index)
         return self._source.render(sampler.sample(self.config.seed, index, attempt, fixed))
 
-    def _check(self, index: int, fixed: Mapping[str, Any], camera: Camera | None) -> None:
+    def _check(self, index: Any, fixed: Mapping[str, Any], camera: Any) -> None:
         """Hold what is asked for to what a configuration may say."""
-        if index < 0:
-            raise ConfigError(f"no sample {index}", where="render: index", fix="count from 0")
+        if not isinstance(index, int | np.integer) or index < 0:
+            raise ConfigError(f"no sample {index!r}", where="render: index", fix="count from 0")
+        if not isinstance(camera, Camera | None):
+            raise ConfigError(f"expected a Camera, got {camera!r}", where="render: camera")
         scene, known = self.config.scene, self.keywords
         for name in fixed:
             if name not in known:

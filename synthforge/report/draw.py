@@ -75,11 +75,12 @@ def alpha_rgb(alpha: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
     return np.repeat(alpha[..., None], 3, -1)
 
 
-def landmarks_rgba(sample: Mapping[str, np.ndarray], size: int) -> UInt8[np.ndarray, "size size 4"]:
+def landmarks_rgba(sample: Mapping[str, np.ndarray], size: int) -> UInt8[np.ndarray, "size w 4"]:
     """Transparent picture of landmarks coloured by visibility, contour jaw, pupils and gaze; where there are
     dense ones, those that are seen as small dots."""
-    scale = size / sample["rgb"].shape[0]
-    canvas = np.zeros((size, size, 4), np.uint8)
+    height, width = sample["rgb"].shape[:2]
+    scale = size / height
+    canvas = np.zeros((size, round(width * scale), 4), np.uint8)
     points = sample["landmarks_2d"] * scale
     unit = max(size / 256, 0.5)
     for point in dense_seen(sample) * scale:
@@ -122,13 +123,14 @@ def over(rgba: UInt8[np.ndarray, "h w 4"], rgb: UInt8[np.ndarray, "h w 3"]) -> U
 
 
 def resized(image: Shaped[np.ndarray, "h w *c"], size: int, smooth: bool = True) -> np.ndarray:
-    """Square image at another size; labels with `smooth` off keep their values."""
+    """An image at another height, its shape kept; labels with `smooth` off keep their values."""
     if image.shape[0] == size:
         return image
     method = cv2.INTER_NEAREST
     if smooth:
         method = cv2.INTER_AREA if image.shape[0] > size else cv2.INTER_CUBIC
-    return cv2.resize(image, (size, size), interpolation=method)
+    width = round(image.shape[1] * size / image.shape[0])
+    return cv2.resize(image, (width, size), interpolation=method)
 
 
 def strip(sample: Mapping[str, np.ndarray], size: int) -> UInt8[np.ndarray, "size w 3"]:

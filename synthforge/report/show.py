@@ -15,7 +15,7 @@ KINDS = (".png", ".jpg", ".jpeg", ".webp")
 def encoded(picture: Shaped[np.ndarray, "h w c"], kind: str, quality: int = 95) -> bytes:
     """The bytes of an image file from uint8 RGB or RGBA; `kind` is one of `KINDS`, `quality` for JPEG."""
     order = cv2.COLOR_RGBA2BGRA if picture.shape[-1] == 4 else cv2.COLOR_RGB2BGR
-    flags = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    flags = [cv2.IMWRITE_JPEG_QUALITY, quality] if kind in (".jpg", ".jpeg") else []
     return cv2.imencode(kind, cv2.cvtColor(np.ascontiguousarray(picture), order), flags)[1].tobytes()
 
 

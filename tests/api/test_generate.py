@@ -34,4 +34,6 @@ def test_mistakes_are_those_of_the_command(tmp_path):
         synthforge.generate("papers", tmp_path / "c")
     with pytest.raises(synthforge.SynthforgeError, match="resolutoin"):
         synthforge.generate(out=tmp_path / "c", resolutoin=64)
+    with pytest.raises(synthforge.SynthforgeError, match="generate: n: 0 samples; ask for at least 1"):
+        synthforge.generate(out=tmp_path / "c", n=0)
     assert not (tmp_path / "c").exists()

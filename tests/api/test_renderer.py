@@ -103,6 +103,9 @@ def test_a_camera_of_ones_own(renderer):
     camera = synthforge.orbit_camera(0.5, 0.1, 0.0, 1.2, 0.3, face, (80, 80))
     frame = renderer.render(6, camera=camera)
     assert frame.rgb.shape == (80, 80, 3) and frame.params.camera is camera
+    wide = renderer.render(6, camera=synthforge.orbit_camera(0.5, 0.1, 0.0, 1.2, 0.3, face, (80, 120)))
+    assert wide.rgb.shape == (80, 120, 3) and wide.picture(labels=True).shape == (80, 5 * 120, 3)
+    np.testing.assert_allclose(wide.landmarks_2d, frame.landmarks_2d + (20, 0), atol=1e-3)
     np.testing.assert_allclose(frame.landmarks_2d.mean(0), [40, 40], atol=3)
     aim = face - camera.cam2world[:3, 3]
     np.testing.assert_allclose(np.arctan2(-aim[0], -aim[2]), 0.5, atol=1e-6)
@@ -151,3 +154,5 @@ def test_mistakes_when_it_is_built():
         synthforge.Renderer(config="defalt")
     with pytest.raises(synthforge.SynthforgeError, match="resolution: 5 is not in"):
         synthforge.Renderer(resolution=5)
+    with pytest.raises(synthforge.SynthforgeError, match="unknown head 'nobody'"):
+        synthforge.Renderer(head="nobody")
