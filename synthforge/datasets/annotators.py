@@ -1,8 +1,8 @@
-"""Where annotators of photographs put the 68 points, against where the geometry has them.
+"""Where annotators of photographs put the 68 points, compared with the points of the geometry.
 
-The generator's points are places on a head. Annotators go by what a picture shows: lash lines rather than
-lid margins, the shade under a chin, the ends of a brow's hair. A network that was trained on the geometry
-alone shows the difference as an offset that is the same on all photographs.
+The generator's points are fixed places on a head. Annotators mark what a picture shows: the line of the
+lashes, not the edge of the lid; the shadow under the chin; the ends of the brow's hair. A network trained on
+the geometry alone differs from annotators by an offset that is the same on all photographs.
 """
 
 import numpy as np

@@ -28,7 +28,7 @@ class AugmentConfig:
     the crop of CelebA-HQ; a share `background` gets another background by its alpha (synthetic data): a
     picture of `background_folder`, or a made-up one.
 
-    In YAML a preset's name stands for all of it, and `{preset: NAME, ...}` changes some of it.
+    In YAML a preset's name stands for all keys, and `{preset: NAME, ...}` changes some of them.
     """
 
     rotation: float = 16.0

@@ -192,7 +192,7 @@ def warp_coverage(
     size: int,
     flip: UInt8[np.ndarray, " 256"] | None = None,
 ) -> UInt8[np.ndarray, "c y x"]:
-    """Share of each pixel of the crop that each class covers, 255 being all of it.
+    """Share of each pixel of the crop that each class covers; 255 is the whole pixel.
 
     What the layers leave of a pixel of the image is of the class `under`. Shares are those of a grid of
     bilinear samples, as fine as the image; pixels beyond the image, or of class 255, are in no class.

@@ -28,7 +28,7 @@ FACIAL = tuple(range(1, 10))
 
 
 class HelenSource(PhotoSource):
-    """HELEN*, whole or single folders of it.
+    """HELEN*: the whole set, or single folders.
 
     Args:
         folders: the folder with train/ and test/, or such folders themselves.

@@ -60,7 +60,7 @@ def read_lapa_points(path: Path) -> Float[np.ndarray, "106 2"]:
 
 
 class LapaSource(PhotoSource):
-    """LaPa, whole or single splits of it.
+    """LaPa: the whole set, or single splits.
 
     Args:
         folders: the folder with train/, val/ and test/ (or LaPa/ with them), or such folders themselves.

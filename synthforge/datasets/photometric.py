@@ -194,7 +194,7 @@ def _erase(rgb: np.ndarray, rng: np.random.Generator, config: PhotometricConfig)
 
 
 def _block(rgb: np.ndarray, rng: np.random.Generator, config: PhotometricConfig) -> np.ndarray:
-    """A black block, upright: height 0.1 to 0.4 of the crop, width within 0.1 of it."""
+    """A black block, upright: height 0.1 to 0.4 of the crop, width within 0.1 of the height."""
     h, w, _ = rgb.shape
     tall = rng.uniform(0.2, 0.8)
     wide = np.clip(tall - 0.2 + 0.4 * rng.random(), 0.05, 1.0)

@@ -63,7 +63,7 @@ def find_root(folder: Path, info: SourceInfo, holds: Callable[[Path], bool], bel
 
 
 def missing_tree(folder: Path, info: SourceInfo, what: str = "does not hold the expected folders"):
-    """The E101 of a folder: what was expected and what lies there."""
+    """Error E101 for a folder: what was expected and what is there."""
     near = folder
     while not near.is_dir():
         near = near.parent

@@ -13,7 +13,7 @@ from synthforge.datasets.sample import CROP_SCALE, LANDMARK_BOX, Sample
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """What a data set offers, known before a file of it is opened.
+    """What a data set offers, known before any file is opened.
 
     Args:
         name: as tables and reports call it.
@@ -91,7 +91,7 @@ class Derived:
 
     @property
     def runs(self) -> list[int]:
-        """Of each run of the other source, what is left of it."""
+        """Of each run of the other source, the number of samples kept."""
         ends = np.cumsum([0, *runs_of(self.source)])
         return [int(n) for n in np.histogram(self.indices, ends)[0] if n]
 

@@ -65,7 +65,7 @@ class Record:
 
 @dataclass
 class Survey:
-    """A source, the samples read of it, and those that could not be read (index and error)."""
+    """A source, the samples read from it, and those that could not be read (index and error)."""
 
     source: PhotoSource
     records: list[Record] = field(default_factory=list)

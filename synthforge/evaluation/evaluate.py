@@ -74,7 +74,7 @@ def evaluate(
 
 
 def _alignments(model: StoredModel, relative_truth: bool) -> tuple[str, ...]:
-    """A relative prediction has no absolute error to speak of, a relative truth no unit either."""
+    """A relative prediction has no absolute error; a relative truth has no unit at all."""
     if relative_truth:
         return ()
     relative = model.net.config.depth_target == "relative"
@@ -102,7 +102,7 @@ def _protocol(
 
 
 def _absent(scores: list[ImageScore], info: SourceInfo) -> dict:
-    """Classes that are nowhere (left out of means), and those predicted though never true (F1 is 0)."""
+    """Classes that occur nowhere (left out of means), and classes predicted but never true (F1 is 0)."""
     if not info.schema:
         return {}
     total = sum(s.matrix.astype(np.int64) for s in scores if s.matrix is not None)

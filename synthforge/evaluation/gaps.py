@@ -106,7 +106,7 @@ def measures(sample: Sample) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Gap:
-    """One measure in photographs and in synthetic faces, and what a model makes of it.
+    """One measure in photographs, in synthetic faces, and in a model's predictions.
 
     `real` and `synthetic` are 5th, 50th and 95th percentiles; `beyond` is the share of photographs outside
     the synthetic 1st to 99th; `nme` the mean error (51 points) of the third of photographs that have least,

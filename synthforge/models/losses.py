@@ -106,7 +106,7 @@ def coverage_loss(
 ) -> Float[Tensor, ""]:
     """As `segmentation_loss`, for pixels that several classes share: `coverage` (255: all) is the target.
 
-    A pixel counts by what is known of it. Source: soft hair labels of "Knowing the Distance".
+    A pixel counts by the share of it that has a label. Source: soft hair labels of "Knowing the Distance".
     """
     flat = logits.permute(0, 2, 3, 1).reshape(-1, logits.shape[1]).float()
     target = coverage.permute(0, 2, 3, 1).reshape(flat.shape).float() / 255

@@ -96,6 +96,7 @@ class FaceModel:
         self.scale = trained_scale(model.card, **self.info.framing)
         self.tasks = sorted({"points", *self.info.tasks})
         self.mirrors = (False, True) if flip else (False,)
+        self.as_is = model.schema.names == self.info.schema.names
         self.table = self.info.schema.merge(model.schema.names)
         if self.table is None:
             what = f"model predicts {', '.join(model.schema.names[:6])}, ..."
@@ -164,7 +165,7 @@ class FaceModel:
     def _probability(self, look: _Look, i: int) -> Float[np.ndarray, "c y x"]:
         """Of each class wanted, sides as in the picture."""
         p = look.answer.segmentation[i].float().softmax(0).cpu().numpy()
-        p = np.einsum("chw,ct->thw", p, self.table)
+        p = p if self.as_is else np.einsum("chw,ct->thw", p, self.table)
         return p[self.info.schema.flip[: len(p)]] if look.mirror else p
 
 
