@@ -336,7 +336,8 @@ def _cloth(
 
 
 def dress(person: Person) -> list[Accessory]:
-    """A random garment, world frame, that fits what is on the head. Sleeves have its first piece's colour."""
+    """A random garment, world frame, that fits what is on the head. Sleeves take the colour of its first
+    piece."""
     headwear, rng = person.appearance.headwear, person.rng("clothes")
     kind = str(rng.choice(list(GARMENTS), p=list(GARMENTS.values())))
     colors = [_washed(rng) for _ in range(3)]

@@ -24,7 +24,7 @@ _LAB = {
     "tongue": (54, 25, 12),
     "mouth_bag": (34, 26, 13),
 }
-_AGED_LAB = np.array([-0.20, 0.02, 0.15])  # a year beyond 20
+_AGED_LAB = np.array([-0.20, 0.02, 0.15])  # per year over 20
 
 
 def crowns(head: HeadModel) -> Float[np.ndarray, "v 3"]:

@@ -34,7 +34,7 @@ from synthforge.heads.anatomy import BRAINCASE
 
 _NECK = -0.145  # m, relative to the middle of the braincase: below, hair meets the body, not the head
 _EVERY = 5  # hair falls on every fifth vertex of the body, which is enough
-_RIM = 0.02  # m beside the nearest point of the body from which on hair is beyond the rim of the bust
+_RIM = 0.02  # m; hair further than this beside the nearest point of the body is past the rim of the bust
 _FINE = 0.0007  # m per pixel at which strands have their own width; in coarser images they are wider
 
 
@@ -376,7 +376,7 @@ class _Scalp(Grower):
 
     def _off_body(self, q: np.ndarray, offset: np.ndarray | float) -> np.ndarray:
         """Points moved to at least `offset` (m) off the neck, the shoulders and the clothes on them.
-        Points beyond the rim of the bust stay."""
+        Points past the rim of the bust stay."""
         low = np.flatnonzero(q[:, 1] < -0.10)
         if not len(low):
             return q

@@ -47,7 +47,7 @@ def inside_of(lenses) -> np.ndarray:
 
 
 def test_the_eye_is_dimmed_where_it_is_and_the_rim_is_bent(head):
-    """But for the outer fifth of a lens, things stay where the labels have them."""
+    """Only the outer fifth of a lens moves what is seen through it."""
     lenses = worn(head)
     y, x = np.mgrid[0:SIZE, 0:SIZE]
     image = np.stack([np.sin(x / 3), np.cos(y / 3), np.sin((x + y) / 5)], -1).astype(np.float32) * 0.4 + 0.5

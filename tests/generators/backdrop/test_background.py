@@ -1,4 +1,4 @@
-"""Users' folders of images: what is no image is named before anything is made."""
+"""Users' folders of images: files that are not images are refused, backgrounds are cut from the others."""
 
 import cv2
 import numpy as np

@@ -73,7 +73,7 @@ def test_beards_leave_lips_nose_and_cheekbones_bare():
 
 @pytest.mark.parametrize("thickness", [0.6, 1.5])
 def test_brow_hair_stays_where_the_head_has_its_brows(anthro, thickness):
-    """Seen from the front, next to nothing of it lies outside the classes of the bare head."""
+    """Seen from the front, almost all of it lies inside the brows of the bare head."""
     camera = front(256, 0.14)
     looks = {"brow_thickness": thickness, "brow_density": 1.0}
     params, vertices, worn = grown(anthro, camera=camera, hair_style="bald", **looks)

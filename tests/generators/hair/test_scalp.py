@@ -47,7 +47,7 @@ def test_long_hair_leaves_the_face_free(style):
 
 
 def test_long_hair_hangs_instead_of_standing_off_beyond_the_shoulders(any_head):
-    """Where a bust ends there is nothing that would push hair aside."""
+    """Nothing pushes hair aside where the bust ends."""
     zeros = [np.zeros(n, np.float32) for n in (any_head.n_shape, any_head.n_expression)]
     pose = np.zeros((any_head.n_joints, 3), np.float32)
     params = SceneParams(3, 0, *zeros, pose, CAMERA, {"hair_style": "long"})
