@@ -125,8 +125,8 @@ def test_the_commands_work_with_them(packages, tmp_path) -> None:
     call("train-multitask", "--data", data, "--steps", 2, "--out", tmp_path / "run", *small)
 
 
-@pytest.mark.parametrize("name", ["clay", "block"])
-def test_they_conform(packages, name: str) -> None:
+@pytest.mark.parametrize("name", ["clay", "block", "raster", "anthro"])
+def test_they_conform_and_ours_do(packages, name: str) -> None:
     states = [(state, check, why) for state, check, why in conformance.results(conformance.checks_of(name))]
     assert [state for state, *_ in states] == ["ok"] * len(states), states
 
