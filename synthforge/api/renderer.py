@@ -54,7 +54,7 @@ class Renderer:
     @property
     def keywords(self) -> tuple[str, ...]:
         """What `render` takes by name, besides `index` and `camera`."""
-        return (*FIXABLE, *(self.config.drawn.attributes | self._attributes))
+        return (*FIXABLE, *dict.fromkeys([*self.config.drawn.attributes, *self._attributes]))
 
     def render(self, index: int = 0, *, camera: Camera | None = None, **wanted: Any) -> Frame:
         """Sample `index` of the configuration with what is asked for, and everything else as it was drawn.

@@ -101,7 +101,8 @@ class SceneSampler:
             if name in fixed:
                 drawn[name] = _rounded(fixed[name])
             elif drawn != own:
-                apart = np.random.Generator(rng.bit_generator.jumped(i + 1))
+                far = rng.bit_generator.jumped(i + 1)  # pyright: ignore[reportAttributeAccessIssue]
+                apart = np.random.Generator(far)
                 drawn[name] = _rounded(distribution.redrawn(own[name], own, drawn, apart))
         others = fixed.keys() - FIXABLE.keys() - {"camera"}
         return drawn | {name: _rounded(fixed[name]) for name in fixed if name in others}

@@ -42,11 +42,12 @@ def draw_camera(
     )
     jitter = draw("look_at_jitter", config.look_at_jitter, 3)
     size = (resolution, resolution)
+    given = config.distance or config.view_height
+    assert given is not None  # the configuration has exactly one
     if "distance" in fixed or (config.distance is not None and "view_height" not in fixed):
-        distance = draw("distance", config.distance or config.view_height)
+        distance = draw("distance", given)
     else:
-        height = draw("view_height", config.view_height or config.distance)
-        distance = height / (2 * math.tan(fov / 2))
+        distance = draw("view_height", given) / (2 * math.tan(fov / 2))
     if config.convention == "eg3d":
         return _as_stored(eg3d_camera(azimuth, elevation, roll, distance, fov, size, jitter))
     look_at = turn.apply(FACE_CENTRE - neck) + neck + jitter
