@@ -91,6 +91,6 @@ def _of_package(package: Distribution | None) -> tuple[str, str]:
     """Licence and source that a distribution states of itself."""
     if package is None:
         return "not stated", "not known"
-    about = package.metadata
-    licence = about.get("License-Expression") or about.get("License") or "not stated"
+    about = package.metadata.json
+    licence = about.get("license_expression") or about.get("license") or "not stated"
     return licence, f"package {package.name} {package.version}"

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -186,7 +187,8 @@ def _rows(
     parts.append(tuple(part.flatten(0, 1) for part in rows))
     if batch.landmarks_px is not None:
         parts.append(_landmark_rows(batch, head, moved))
-    return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+    jacobian, residual, weight = (torch.cat(part) for part in zip(*parts, strict=True))
+    return jacobian, residual, weight
 
 
 def _plane_rows(normals: Tensor, still: Tensor, bias: Tensor | None) -> Tensor:
@@ -223,21 +225,21 @@ def _with_residuals(
     affine: CheckpointAffine, samples: Iterable[Samples], evidence: Evidence
 ) -> CheckpointAffine:
     """The affine with the residuals between meshes and surfaces, over all samples and per pose."""
-    before, after, names = [], [], []
+    before_each, after_each, names = [], [], []
     for batch in samples:
         local = evidence.to(batch.vertices.device)
-        for vertices, out in ((batch.vertices, before), (affine(batch.vertices), after)):
+        for vertices, out in ((batch.vertices, before_each), (affine(batch.vertices), after_each)):
             points, normals = vertices[:, local.index], local.normals(vertices)
             left = residuals(batch.volume, points, normals, REACH[0])
             left = torch.where(left < REACH[0], left, torch.nan)
             out.extend(1e3 * left.nanmedian(1).values.cpu())
         names.extend(pose_bins(batch.volume.cameras))
-    before, after = torch.stack(before), torch.stack(after)
+    before, after = torch.stack(before_each), torch.stack(after_each)
     poses = []
     for name in sorted(set(names), key=lambda name: float(name.split()[1])):
         rows = torch.tensor([n == name for n in names])
         poses.append(PoseResidual(name, int(rows.sum()), _median(before[rows]), _median(after[rows])))
-    values = asdict(affine) | {"poses": tuple(poses), "n_samples": len(names)}
+    values: dict[str, Any] = asdict(affine) | {"poses": tuple(poses), "n_samples": len(names)}
     return CheckpointAffine(**values | {"before_mm": _median(before), "after_mm": _median(after)})
 
 

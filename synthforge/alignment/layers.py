@@ -37,7 +37,7 @@ def derive_layers(
         depth, alpha: of the volume, z-depth (m) and weight.
         depth_bias: how far the volume's depth stands behind its surface (m), from refinement.
     """
-    shape, small = mesh_depth.shape[1:], depth.shape[1:]
+    shape, small = mesh_depth.shape[1:], (depth.shape[1], depth.shape[2])
     there = mesh_depth.isfinite()
     share = F.adaptive_avg_pool2d(there.to(depth), small)
     mean = F.adaptive_avg_pool2d(torch.where(there, mesh_depth, 0.0), small) / share.clamp(min=1e-6)

@@ -66,6 +66,10 @@ class Refined:
 class Refiner(nn.Module):
     """Refinement of samples of one head: everything that depends on the topology alone is made once."""
 
+    index: Tensor
+    ring: Tensor
+    basis: Tensor
+
     def __init__(self, head: HeadModel, config: RefineConfig | None = None, n_points: int = 3000):
         super().__init__()
         self.config = config or RefineConfig()

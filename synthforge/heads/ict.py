@@ -212,7 +212,7 @@ def _look_ahead(
         off_pole = np.full(len(mesh.vertices), np.inf)
         off_pole[mesh.faces[faces]] = uv_radius(mesh, f"sclera_{side}")
         axis = mesh.vertices[off_pole < LIMBUS_UV].mean(0) - joints[joint]
-        turn, _ = Rotation.align_vectors([[0, 0, 1]], [axis])
+        turn = Rotation.align_vectors([[0, 0, 1]], [axis])[0]
         mesh.vertices[eye] = turn.apply(mesh.vertices[eye] - joints[joint]) + joints[joint]
         shift = joint_shape_deltas[:, joint, None]
         shape_deltas[:, eye] = (shape_deltas[:, eye] - shift) @ turn.as_matrix().T + shift

@@ -200,7 +200,7 @@ class MapTranslator(nn.Module):
         log_maps = log_maps.float()
         x = [log_maps.clamp(min=-12.0) / 12.0]
         if self.features:
-            x.append(F.adaptive_avg_pool2d(features.float(), log_maps.shape[-2:]))
+            x.append(F.adaptive_avg_pool2d(features.float(), (log_maps.shape[2], log_maps.shape[3])))
         if self.hourglass:
             return self.net(torch.cat(x, 1), prior=log_maps)
         moved = log_maps + self.net(torch.cat(x, 1)).float()

@@ -139,5 +139,5 @@ def load_model(folder: Path, device: str = "cpu") -> StoredModel:
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise AssetError(f"weights do not fit the card ({reason})", where=str(folder)) from error
-    net.to(torch.device(device)).to(memory_format=torch.channels_last).eval()
+    net.to(torch.device(device), memory_format=torch.channels_last).eval()
     return StoredModel(net, card)

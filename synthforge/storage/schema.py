@@ -191,12 +191,12 @@ def _attribute(name: str, frame: Frame) -> float | str:
     return frame.params.attributes[name]
 
 
-_MARKS = {"text": "iBUG-68, jaw fixed on the mesh"}
-_DENSE = {"text": "dense set; 0-67 are iBUG-68", "each": _if("dense")}
+_MARKS: dict[str, Any] = {"text": "iBUG-68, jaw fixed on the mesh"}
+_DENSE: dict[str, Any] = {"text": "dense set; 0-67 are iBUG-68", "each": _if("dense")}
 _SEEN = "0 outside the image, 1 occluded, 2 visible"
-_PX = {"unit": "px", "frame": "image"}
-_CAMERA = {"unit": "m", "frame": "camera"}
-_PLANE = {"kind": "plane", "frame": "image"}
+_PX: dict[str, Any] = {"unit": "px", "frame": "image"}
+_CAMERA: dict[str, Any] = {"unit": "m", "frame": "camera"}
+_PLANE: dict[str, Any] = {"kind": "plane", "frame": "image"}
 _N = N_LANDMARKS
 _OF = attrgetter
 

@@ -73,7 +73,7 @@ def shard_attributes(path: Path) -> dict[str, Any]:
     fix = "move it away and run the same generate command again to have it made anew"
     try:
         with h5py.File(path, "r") as file:
-            attributes = {key: file.attrs[key] for key in file.attrs}
+            attributes: dict[str, Any] = {key: file.attrs[key] for key in file.attrs}
     except (OSError, RuntimeError, KeyError) as error:
         raise DatasetError("cannot be read as HDF5", where=str(path), fix=fix) from error
     try:

@@ -1,6 +1,6 @@
 """Does a data set hold what it says? One line per fault, each naming where."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def _shard_faults(
         yield f"cannot be read ({' '.join(str(error).split())})"
 
 
-def _layout(file: h5py.File, index: dict[str, Any]) -> Layout:
+def _layout(file: Mapping[str, Any], index: dict[str, Any]) -> Layout:
     """The layout a shard claims: optional parts as they are present."""
 
     def names(name: str) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ def _layout(file: h5py.File, index: dict[str, Any]) -> Layout:
     )
 
 
-def _schema_faults(file: h5py.File, labels: dict[str, Label], n: int, version: int) -> Iterator[str]:
+def _schema_faults(file: Mapping[str, Any], labels: dict[str, Label], n: int, version: int) -> Iterator[str]:
     if version > 1 and "attributes" not in file:
         yield "attributes: missing"
     for name, label in labels.items():
@@ -127,7 +127,7 @@ def _encoded(label: Label) -> bool:
     return label.kind == "image" and label.attrs["codec"] != "raw"
 
 
-def _sample_faults(file: h5py.File, labels: dict[str, Label], row: int, index: int) -> Iterator[str]:
+def _sample_faults(file: Mapping[str, Any], labels: dict[str, Label], row: int, index: int) -> Iterator[str]:
     sample: dict[str, Any] = {}
     for name, label in labels.items():
         where = f"sample {index}, {name}"

@@ -92,10 +92,11 @@ class TaskModule(L.LightningModule):
     count by these numbers, so that what is minimised is the loss of the whole batch.
     """
 
-    automatic_optimization = False
+    net: Any  # MultiTaskNet, LabelTuned
 
     def __init__(self, net: nn.Module, config: FitConfig, tasks: Sequence[str] = TASKS):
         super().__init__()
+        self.automatic_optimization = False
         self.net, self.fit_config, self.tasks = net, config, tuple(tasks)
         self.record: dict = {}  # what the run is made of, for those that resume it
         self.clock_before = 0.0  # seconds trained before the run was resumed
@@ -119,7 +120,8 @@ class TaskModule(L.LightningModule):
         total = self.label_counts(batch)
         if together:
             total = {k: self.trainer.strategy.reduce(n, reduce_op="mean") for k, n in total.items()}
-        optimizer, logged = self.optimizers(), dict.fromkeys(total, 0.0)
+        optimizer: Any = self.optimizers()
+        logged = dict.fromkeys(total, 0.0)
         optimizer.zero_grad()
         for k in range(parts):
             part = {key: value[k::parts] for key, value in batch.items()}
@@ -361,7 +363,7 @@ def _loggers(out: Path) -> list:
     """CSV (and TensorBoard) logs; a resumed run's lie beside those it goes on from, in logs-2, ..."""
     names = ("logs", *(f"logs-{k}" for k in range(2, 10_000)))
     version = next(name for name in names if not (out / name).exists())
-    loggers = [CSVLogger(out, name="", version=version)]
+    loggers: list = [CSVLogger(out, name="", version=version)]
     try:
         from lightning.pytorch.loggers import TensorBoardLogger
 

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
 from synthforge.attributes import Appearance
@@ -33,7 +33,7 @@ class OuterSkin:
     faces: Int[np.ndarray, " f"]
     on_ears: Bool[np.ndarray, " f"]
     lowest: Float[np.ndarray, " f"]
-    tree: cKDTree
+    tree: KDTree
     vertices: Int[np.ndarray, " n"]
     shift: Float[np.ndarray, " 3"]
 
@@ -46,7 +46,7 @@ class OuterSkin:
         vertices = np.unique(head.faces[faces])
         lowest = head.canonical[head.faces[faces], 1].min(1)
         shift = (head.vertices.numpy() - head.canonical)[vertices].mean(0).astype(np.float64)
-        return cls(faces, _on_ears(head)[faces], lowest, cKDTree(head.canonical[vertices]), vertices, shift)
+        return cls(faces, _on_ears(head)[faces], lowest, KDTree(head.canonical[vertices]), vertices, shift)
 
 
 def _on_ears(head: HeadModel) -> np.ndarray:
