@@ -93,4 +93,4 @@ def _of_package(package: Distribution | None) -> tuple[str, str]:
         return "not stated", "not known"
     about = package.metadata.json
     licence = about.get("license_expression") or about.get("license") or "not stated"
-    return licence, f"package {package.name} {package.version}"
+    return str(licence), f"package {package.name} {package.version}"

@@ -39,7 +39,7 @@ class _Refused(yaml.constructor.ConstructorError):
         super().__init__(None, None, what, node.start_mark)
 
 
-class _Loader(_Fast):
+class _Loader(_Fast):  # pyright: ignore[reportGeneralTypeIssues] (one of two classes)
     """Safe YAML with the rules of this module."""
 
     yaml_implicit_resolvers: dict = {}

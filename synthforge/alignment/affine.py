@@ -8,9 +8,8 @@ step is a weighted linear least squares problem in the twelve numbers and the de
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -239,8 +238,13 @@ def _with_residuals(
     for name in sorted(set(names), key=lambda name: float(name.split()[1])):
         rows = torch.tensor([n == name for n in names])
         poses.append(PoseResidual(name, int(rows.sum()), _median(before[rows]), _median(after[rows])))
-    values: dict[str, Any] = asdict(affine) | {"poses": tuple(poses), "n_samples": len(names)}
-    return CheckpointAffine(**values | {"before_mm": _median(before), "after_mm": _median(after)})
+    return replace(
+        affine,
+        poses=tuple(poses),
+        n_samples=len(names),
+        before_mm=_median(before),
+        after_mm=_median(after),
+    )
 
 
 def _median(values: Tensor) -> float:

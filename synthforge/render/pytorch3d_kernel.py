@@ -17,9 +17,9 @@ def rasterize_arrays(
     Raises:
         AssetError: pytorch3d is not installed.
     """
-    try:
-        from pytorch3d.renderer.mesh import rasterize_meshes
-        from pytorch3d.structures import Meshes
+    try:  # no wheel brings it
+        from pytorch3d.renderer.mesh import rasterize_meshes  # pyright: ignore[reportMissingImports]
+        from pytorch3d.structures import Meshes  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise AssetError(
             "pytorch3d is not installed",

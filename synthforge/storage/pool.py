@@ -9,6 +9,7 @@ import os
 import queue
 import signal
 import threading
+import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -152,7 +153,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-_worker_source: SampleSource | None = None
+_worker_source: Any = None
 
 
 def _start_worker(source: SampleSource) -> None:
@@ -164,8 +165,9 @@ def _start_worker(source: SampleSource) -> None:
 
 
 def _follow_parent() -> None:
-    wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    if parent := multiprocessing.parent_process():
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _work(index: int, drawn: Any) -> Stored:
@@ -186,10 +188,8 @@ def _named(what: str) -> Iterator[None]:
     except SynthforgeError:
         raise
     except Exception as error:
-        trace = error.__traceback__
-        while trace.tb_next:
-            trace = trace.tb_next
-        place = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(last.filename).name}:{last.lineno}"
         raise SynthforgeError(
             f"{type(error).__name__}: {' '.join(str(error).split())} ({place})", where=what
         ) from error

@@ -25,9 +25,14 @@ class SampleSource(Protocol):
     drawn by itself, in any process. Batches begin anew with every shard.
     """
 
-    layout: Layout
-    generator: dict[str, Any]
-    batch: int
+    @property
+    def layout(self) -> Layout: ...
+
+    @property
+    def generator(self) -> dict[str, Any]: ...
+
+    @property
+    def batch(self) -> int: ...
 
     def __call__(self, index: int) -> Sample:
         """The whole sample."""

@@ -69,7 +69,7 @@ class ShardWriter:
             for name, label in self.labels.items()
             if label.kind == "row"
         }
-        self.file: h5py.File | None = None
+        self.file: Any = None  # h5py.File, once it is entered
 
     def __enter__(self) -> "ShardWriter":
         with storage_errors(self.partial):

@@ -102,6 +102,14 @@ class TaskModule(L.LightningModule):
         self.clock_before = 0.0  # seconds trained before the run was resumed
         self.began = time.monotonic()
 
+    def losses(self, prediction: Prediction, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Named, weighted terms."""
+        raise NotImplementedError
+
+    def label_counts(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The number of labels that each term is the mean over."""
+        raise NotImplementedError
+
     def predict_batch(self, batch: dict[str, Tensor]) -> Prediction:
         return self.net(normalise(batch["rgb"]), self.tasks)
 
