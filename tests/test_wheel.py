@@ -2,15 +2,17 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.build import build_wheel
+from tests.helpers.build import ROOT, build_wheel
 
 pytestmark = pytest.mark.slow
 
@@ -77,3 +79,34 @@ def test_every_step_from_faces_to_a_model(environment):
     call("export-model shipped")
     call("predict face.png --model out/shipped --out again")
     assert "head anthro: Apache-2.0" in call("licences")
+
+
+def documented_packages() -> list[tuple[str, str]]:
+    """pyproject.toml and module of every package in docs/extending.md."""
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    return re.findall(r"```toml\n(.*?)```.*?```python\n(.*?)```", text, re.S)
+
+
+def test_packages_that_extend_it_are_found(environment, tmp_path):
+    packages = documented_packages()
+    assert packages
+    for toml, code in packages:
+        about = tomllib.loads(toml)
+        folder = tmp_path / about["project"]["name"]
+        folder.mkdir()
+        (folder / "pyproject.toml").write_text(toml, encoding="utf-8")
+        (module,) = about["tool"]["setuptools"]["py-modules"]
+        (folder / f"{module}.py").write_text(code, encoding="utf-8")
+        environment.install(folder)
+        for group, points in about["project"]["entry-points"].items():
+            kind = group.removeprefix("synthforge.").removesuffix("s")
+            for name in points:
+                assert f"{kind} {name}: " in environment.synthforge("licences")
+                if kind in ("head", "backend"):
+                    made = environment.synthforge(
+                        f"generate --n 1 --workers 0 --resolution 64 --{kind} {name} --out {name}"
+                    )
+                    assert "made 1 samples" in made
+                else:
+                    error = environment.synthforge(f"dataset check --layout {name} --data .", fails=True)
+                    assert "Traceback" not in error
