@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from synthforge.cli.generate import resolved_config
-from synthforge.pipeline.config import GenerateConfig
+from synthforge.config import config_path, load_config
+from synthforge.pipeline.config import GenerateConfig, chosen
 
 
 def resolve(config: Path | str | None, keys: dict[str, Any], device: str, batch_size: int) -> GenerateConfig:
@@ -17,7 +17,8 @@ def resolve(config: Path | str | None, keys: dict[str, Any], device: str, batch_
     """
     given = {key: value for key, value in keys.items() if value is not None}
     plain = {k: v if isinstance(v, str) else json.dumps(v, default=str) for k, v in given.items()}
-    resolved = resolved_config(None if config is None else str(config), plain, ())
+    name, settings = chosen(None if config is None else str(config), plain)
+    resolved = load_config(GenerateConfig, config_path(GenerateConfig.KIND, name), settings)
     prepare = resolved.backend_class.prepare
     prepare(resolved.settings, resolved.head, device, batch_size, lambda done, wanted: None)
     return resolved

@@ -191,7 +191,7 @@ def test_recovered_to_half_a_millimetre_and_a_pixel_over_the_papers_cameras(anth
     corners = torch.from_numpy(anthro_head.faces[anthro_head.landmarks_face].astype(np.int64))
     weights = torch.from_numpy(anthro_head.landmarks_barycentric)[..., None]
     vertices, landmarks = [], []
-    for _ in range(3):
+    for _ in range(5):
         planted = Planted(bases, draw_warp(rng, 4, recipe), draw_cameras(rng, 4), recipe, rng)
         out = refiner(PAPER(planted.vertices), planted).vertices
         vertices.append(errors_mm(anthro_head, out, planted))
