@@ -1,23 +1,30 @@
 """Whose a folder is: one configuration's, and one run's at a time."""
 
 import fcntl
+import logging
 import os
+import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from synthforge import strict_yaml
 from synthforge.errors import ConfigError, DatasetError
 from synthforge.provenance import differences
-from synthforge.storage.files import write_atomically
+from synthforge.storage.files import publish
 from synthforge.storage.index import CONFIG
 
 _OTHER = "choose another --out"
 
 
+_LOG = logging.getLogger(__name__)
+
+
 @contextmanager
-def locked(out: Path, shared: bool) -> Iterator[None]:
+def locked(out: Path, shared: bool) -> Iterator[bool]:
     """Make the folder. One whole run in it, or several `--shards` runs, at a time; gone with the process.
+
+    Gives whether the file system can lock.
 
     Raises:
         DatasetError: another run is at work in it, or it cannot be made.
@@ -28,16 +35,54 @@ def locked(out: Path, shared: bool) -> Iterator[None]:
     except OSError as error:
         raise DatasetError(f"cannot be used ({error.strerror})", where=str(out), fix=_OTHER) from error
     try:
-        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise DatasetError("is being written by another run", where=str(out), fix="wait for it") from error
-    except OSError:
-        pass  # a file system without locks
+        try:
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DatasetError(
+                "is being written by another run", where=str(out), fix="wait for it"
+            ) from error
+        except OSError as error:
+            _LOG.warning(
+                "%s: no file locks here (%s); do not start the same run twice at a time", out, error.strerror
+            )
+            yield False
+        else:
+            yield True
+    finally:
+        with suppress(OSError):
+            os.close(handle)
+
+
+@contextmanager
+def shards_locked(out: Path, first: int, last: int | None) -> Iterator[None]:
+    """Shards first .. last-1 (None: all) are this run's alone; where another run has some, it waits for it.
+
+    The lock is on as many bytes of `config.yaml`, and of its open file: it needs no file of its own, and
+    goes with the process. Without locks runs do the same work twice, but each publishes whole shards.
+
+    Raises:
+        DatasetError: `config.yaml` cannot be opened.
+    """
     try:
+        handle = os.open(out / CONFIG, os.O_RDWR)
+    except OSError as error:
+        raise DatasetError(
+            f"cannot be used ({error.strerror})", where=str(out / CONFIG), fix=_OTHER
+        ) from error
+    # struct flock: type, whence, start, length (0: to the end), pid
+    wanted = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, first, last - first if last else 0, 0)
+    try:
+        try:
+            fcntl.fcntl(handle, fcntl.F_OFD_SETLK, wanted)
+        except BlockingIOError:
+            _LOG.warning("%s: another run makes these shards; waiting for it to end", out)
+            fcntl.fcntl(handle, fcntl.F_OFD_SETLKW, wanted)
+        except OSError:
+            pass  # a file system without locks
         yield
     finally:
-        os.close(handle)
+        with suppress(OSError):
+            os.close(handle)
 
 
 def claim(out: Path, config: dict, alone: bool = True) -> None:
@@ -67,7 +112,7 @@ def claim(out: Path, config: dict, alone: bool = True) -> None:
     ours = isinstance(before, dict) and before.keys() == config.keys()
     empty = not any((out / "shards").glob("*.h5"))
     if before is None or (alone and ours and empty):
-        write_atomically(path, text)
+        publish(path, text.encode())
     else:
         raise DatasetError(
             f"was begun with another configuration ({'; '.join(differences(before, config))})",

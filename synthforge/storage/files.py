@@ -1,11 +1,17 @@
 """Writing that is whole or not there, and says where it failed."""
 
+import errno
+import hashlib
 import os
+import re
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from synthforge.errors import DatasetError
+
+_BLOCK = 1 << 20
 
 
 @contextmanager
@@ -21,27 +27,83 @@ def storage_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def sync(path: Path) -> None:
-    """Force a file, or a folder's entries, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def publish(path: Path, data: bytes | memoryview) -> str:
+    """Give a file its bytes; a reader, or a crash at any moment, sees the old file or the new one, whole.
 
+    They are written beside it, forced to the disk, read back and compared before they get its name.
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a text file so that a reader, or a crash, sees the old or the new one whole.
-
+    Returns:
+        SHA-256 of `data`.
     Raises:
         DatasetError: it cannot be written.
     """
-    partial = path.with_name(path.name + f".{os.getpid()}.tmp")
+    meant = hashlib.sha256(data).hexdigest()
+    partial = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     with storage_errors(path):
         try:
-            partial.write_text(text, encoding="utf-8")
-            sync(partial)
+            _write(partial, data, meant)
             partial.replace(path)
-            sync(path.parent)
+        except BaseException:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
         finally:
-            partial.unlink(missing_ok=True)
+            os.close(folder)
+    return meant
+
+
+def _write(path: Path, data: bytes | memoryview, meant: str) -> None:
+    """A new file on the disk whose bytes, read again, have the hash `meant`.
+
+    Raises:
+        OSError: some step failed, or other bytes are read than were written.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            n_written = os.write(handle, rest[: 64 * _BLOCK])
+            if n_written == 0:
+                raise OSError(errno.EIO, "nothing was written")
+            rest = rest[n_written:]
+        os.fsync(handle)
+        with suppress(OSError):  # so that the disk is read, not the copy in memory
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.lseek(handle, 0, os.SEEK_SET)
+        found = hashlib.sha256()
+        while block := os.read(handle, _BLOCK):
+            found.update(block)
+        if found.hexdigest() != meant:
+            raise OSError(errno.EIO, "other bytes are read than were written")
+    except BaseException:
+        with suppress(OSError):
+            os.close(handle)
+        raise
+    os.close(handle)  # network file systems report a failed write here
+
+
+def remove_stale(folder: Path, names: str, alone: bool) -> None:
+    """Remove what dead runs left of files that match `names` in `folder`.
+
+    Args:
+        alone: no other run is at work here. Otherwise only what a dead process of this machine left goes.
+    """
+    ours = re.compile(rf"[^.]+\.[^.]+\.{re.escape(socket.gethostname())}\.(\d+)\.tmp")
+    for partial in folder.glob(names + ".tmp"):
+        writer = ours.fullmatch(partial.name)
+        if alone or (writer and not _alive(int(writer[1]))):
+            with suppress(OSError):
+                partial.unlink()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # another user's
+    return True

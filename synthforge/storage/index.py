@@ -11,7 +11,7 @@ from synthforge.errors import DatasetError
 from synthforge.landmark_sets import dense_set
 from synthforge.licences import of_dataset
 from synthforge.provenance import files_sha256
-from synthforge.storage.files import write_atomically
+from synthforge.storage.files import publish
 from synthforge.storage.schema import READABLE, SCHEMA_VERSION, Layout
 from synthforge.storage.shards import Origin, ShardPlan, check_shards
 
@@ -60,20 +60,26 @@ def read_index(out: Path) -> dict[str, Any] | None:
 def write_index(out: Path, plans: list[ShardPlan], layout: Layout, origin: Origin) -> dict[str, Any]:
     """Build `dataset.json` from the published shards of `plans` and replace it atomically.
 
-    Shards that the present index knows keep their recorded hash; others are hashed.
+    The hash of a shard is that of the bytes this run meant to write, else what the present index says,
+    else that of the file.
 
     Raises:
         DatasetError: a shard is damaged or was made by another configuration or version.
     """
     old = read_index(out) or {}
-    known = {shard["file"]: shard["sha256"] for shard in old.get("shards", [])}
+    known = {
+        (shard["file"], shard["first_index"], shard["n_samples"]): shard["sha256"]
+        for shard in old.get("shards", [])
+    }
     rejected = check_shards(out, plans, origin)
     shards = [
         {
             "file": plan.file,
             "first_index": plan.first_index,
             "n_samples": plan.n_samples,
-            "sha256": known.get(plan.file) or files_sha256(out / plan.file),
+            "sha256": plan.sha256
+            or known.get((plan.file, plan.first_index, plan.n_samples))
+            or files_sha256(out / plan.file),
         }
         for plan in plans
         if plan.done
@@ -95,7 +101,7 @@ def write_index(out: Path, plans: list[ShardPlan], layout: Layout, origin: Origi
         "config_sha256": origin.config_sha256,
         "licences": of_dataset(origin.generator, origin.config),
     }
-    write_atomically(out / INDEX, json.dumps(index, indent=1, allow_nan=False) + "\n")
+    publish(out / INDEX, (json.dumps(index, indent=1, allow_nan=False) + "\n").encode())
     return index
 
 

@@ -21,12 +21,12 @@ class Job:
     origin: Origin
 
     def shards(self, plans: list[ShardPlan], workers: int, advance: Advance) -> Iterator[ShardPlan]:
-        """Publish these shards; each plan is given back when its shard is."""
+        """Publish these shards; each plan is given back as done when its shard is."""
         with stored_samples(self.source, plans, workers) as samples:
             for plan in plans:
                 with ShardWriter(self.out, plan, self.source.layout, self.origin) as writer:
                     for _ in range(plan.n_samples):
                         writer.add(*next(samples))
                         advance(1)
-                    writer.publish()
-                yield plan
+                    done = writer.publish()
+                yield done

@@ -6,6 +6,7 @@ them: a shard's bytes do not depend on the number of workers, nor on being stopp
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +14,9 @@ from typing import Any, Literal
 from synthforge.config import to_dict
 from synthforge.errors import ConfigError
 from synthforge.provenance import config_sha256
-from synthforge.storage.claim import claim, locked
-from synthforge.storage.index import write_index
+from synthforge.storage.claim import claim, locked, shards_locked
+from synthforge.storage.files import remove_stale
+from synthforge.storage.index import CONFIG, INDEX, write_index
 from synthforge.storage.job import Job
 from synthforge.storage.ray_tasks import shards_by_ray
 from synthforge.storage.shards import Origin, check_shards, plan_shards
@@ -64,16 +66,17 @@ def run(
     started = time.monotonic()
     # Both are asked for before `out` is made: an asset may be missing.
     layout, origin = source.layout, Origin(to_dict(config), config_sha256(config), source.generator)
-    with locked(out, shared=shards is not None):
+    with ExitStack() as locks:
+        alone = locks.enter_context(locked(out, shared=shards is not None)) and shards is None
         claim(out, origin.config, alone=shards is None)
+        locks.enter_context(shards_locked(out, *(shards or (0, None))))
+        for folder, names in ((out, INDEX + ".*"), (out, CONFIG + ".*"), (out / "shards", "shard-*")):
+            remove_stale(folder, names, alone)
         plans = plan_shards(out, n, config.shard_size)
         mine = plans[slice(*shards)] if shards else plans
         if not mine:
             raise ConfigError(f"no such shards; there are {len(plans)}", where="--shards")
         check_shards(out, plans, origin)
-        if shards is None:
-            for partial in (out / "shards").glob("*.tmp"):
-                partial.unlink()
         wanted = sum(plan.n_samples for plan in mine)
         todo = [plan for plan in mine if not plan.done]
         n_made = sum(plan.n_samples for plan in todo)
@@ -87,11 +90,15 @@ def run(
 
         job = Job(source, out.resolve(), origin)
         done = shards_by_ray(job, todo, advance) if engine == "ray" else job.shards(todo, workers, advance)
+        made: dict[int, str] = {}
         for plan in done:
+            made[plan.number] = plan.sha256
             if shards is None:
-                plans[plan.number] = replace(plan, done=True)
+                plans[plan.number] = plan
                 write_index(out, plans, layout, origin)
-        plans = plan_shards(out, n, config.shard_size)
+        plans = [
+            replace(plan, sha256=made.get(plan.number, "")) for plan in plan_shards(out, n, config.shard_size)
+        ]
         missing = sum(not plan.done for plan in plans)
         index = {} if missing else write_index(out, plans, layout, origin)
     return RunSummary(out, n, n_made, missing, index.get("rejected", {}), time.monotonic() - started)

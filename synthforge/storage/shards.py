@@ -1,9 +1,12 @@
 """Which shards a data set is made of, and whether those that are there belong to it."""
 
+import errno
 import json
+import os
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +20,13 @@ from synthforge.storage.schema import READABLE, SCHEMA_VERSION
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """One shard of a data set of `n` samples; `done` where it is already published."""
+    """One shard of a data set; `done` where it is published, `sha256` where this run made its bytes."""
 
     number: int
     first_index: int
     n_samples: int
     done: bool
+    sha256: str = ""
 
     @property
     def file(self) -> str:
@@ -40,24 +44,29 @@ class Origin:
 
 
 def plan_shards(out: Path, n: int, shard_size: int) -> list[ShardPlan]:
-    """Shards of samples 0 .. n-1. Published ones keep what they hold (the last of an earlier,
-    smaller run may be short); the rest are `shard_size` long.
+    """Shards of samples 0 .. n-1. Published ones keep what they hold (the last of an earlier, smaller run
+    may be short); the rest are `shard_size` long, or fill what is missing between published ones.
 
     Raises:
         DatasetError: the folder already holds more than `n` samples.
     """
+    names = (path.stem.removeprefix("shard-") for path in (out / "shards").glob("shard-*.h5"))
+    numbers = sorted(int(name) for name in names if name.isdigit())
     plans: list[ShardPlan] = []
     first = 0
     while first < n:
         plan = ShardPlan(len(plans), first, min(shard_size, n - first), False)
-        path = out / plan.file
-        if path.exists():
-            n_samples = shard_attributes(path)["n_samples"]
-            plan = ShardPlan(plan.number, first, n_samples, True)
+        later = numbers[bisect_left(numbers, plan.number) :]
+        if later and later[0] == plan.number:
+            plan = replace(plan, n_samples=shard_attributes(out / plan.file)["n_samples"], done=True)
+        elif later:  # the samples up to the next published shard, at least one in each shard between
+            following = replace(plan, number=later[0])
+            room = shard_attributes(out / following.file)["first_index"] - first
+            room -= following.number - plan.number - 1
+            plan = replace(plan, n_samples=max(1, min(plan.n_samples, room)))
         plans.append(plan)
         first += plan.n_samples
-    beyond = out / ShardPlan(len(plans), 0, 0, False).file
-    if first > n or beyond.exists():
+    if first > n or (numbers and numbers[-1] >= len(plans)):
         raise DatasetError(
             f"holds samples beyond the {n} asked for", where=str(out), fix="ask for more, or another --out"
         )
@@ -75,6 +84,8 @@ def shard_attributes(path: Path) -> dict[str, Any]:
         with h5py.File(path, "r") as file:
             attributes: dict[str, Any] = {key: file.attrs[key] for key in file.attrs}
     except (OSError, RuntimeError, KeyError) as error:
+        if refused := refusal(error, path):
+            raise refused from error
         raise DatasetError("cannot be read as HDF5", where=str(path), fix=fix) from error
     try:
         if attributes["complete"] and int(attributes["schema_version"]) in READABLE:
@@ -93,6 +104,22 @@ def shard_attributes(path: Path) -> dict[str, Any]:
     raise DatasetError(what, where=str(path), fix=fix)
 
 
+def refusal(error: Exception, path: Path) -> DatasetError | None:
+    """What to say where the operating system did not let a shard be read; None where its bytes are wrong."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None:
+        return None
+    if number in (errno.EAGAIN, errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+        what = "is locked by another program, or lies on a file system without locks"
+        fix = "close that program, or set the environment variable HDF5_USE_FILE_LOCKING=FALSE"
+    elif number in (errno.EACCES, errno.EPERM):
+        what, fix = "may not be read", "change its permissions"
+    else:
+        what = f"cannot be read ({os.strerror(number)})"
+        fix = "look to the disk or its connection, then run the same command again"
+    return DatasetError(what, where=str(path), fix=fix)
+
+
 def check_shards(out: Path, plans: list[ShardPlan], origin: Origin) -> Counter[str]:
     """Rejected draws by reason in the published shards of `plans`.
 
@@ -104,7 +131,8 @@ def check_shards(out: Path, plans: list[ShardPlan], origin: Origin) -> Counter[s
         attributes = shard_attributes(out / plan.file)
         expected = {"config_sha256": origin.config_sha256, "generator": origin.generator}
         expected |= {"synthforge_version": __version__, "schema_version": SCHEMA_VERSION}
-        for key, value in (expected | {"first_index": plan.first_index}).items():
+        expected |= {"first_index": plan.first_index, "n_samples": plan.n_samples}
+        for key, value in expected.items():
             if attributes[key] != value:
                 raise DatasetError(
                     f"was made with another {key} ({_changes(attributes[key], value, origin.config)})",

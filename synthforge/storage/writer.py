@@ -2,10 +2,16 @@
 
 A record is a frame in its stored form, its planes already compressed: encoding is the workers'
 work, and a shard's bytes depend on the order of samples alone.
+
+A shard is built in memory. HDF5 writes small data sets when their last handle dies, where an error cannot be
+raised, and a file that it failed to write can crash the process at its end: it never sees the disk.
 """
 
+import io
 import json
+import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +21,9 @@ import numpy as np
 from synthforge import __version__
 from synthforge.errors import DatasetError
 from synthforge.storage.codecs import GZIP_LEVEL, deflate, encode_image
-from synthforge.storage.files import storage_errors, sync
+from synthforge.storage.files import publish
 from synthforge.storage.schema import SCHEMA_VERSION, Layout
-from synthforge.storage.shards import Origin, ShardPlan
+from synthforge.storage.shards import Origin, ShardPlan, check_shards
 from synthforge.types import Frame
 
 _STRING = h5py.string_dtype()
@@ -54,13 +60,12 @@ def encode_frame(frame: Frame, layout: Layout) -> Record:
 class ShardWriter:
     """One shard of `out`: `add` records in order, then `publish`; a context that drops what is unfinished.
 
-    Raises:
-        DatasetError: the disk is full or not writable.
+    Until then its bytes are held in memory, once.
     """
 
     def __init__(self, out: Path, plan: ShardPlan, layout: Layout, origin: Origin):
-        self.path, self.plan, self.layout, self.origin = out / plan.file, plan, layout, origin
-        self.partial = self.path.with_name(self.path.name + ".tmp")
+        self.out, self.plan, self.layout, self.origin = out, plan, layout, origin
+        self.path = out / plan.file
         self.n_written = 0
         self.rejected: Counter[str] = Counter()
         self.labels = layout.labels
@@ -69,17 +74,15 @@ class ShardWriter:
             for name, label in self.labels.items()
             if label.kind == "row"
         }
-        self.file: Any = None  # h5py.File, once it is entered
+        self.image = _Image()
+        # Old object headers carry no times: the same samples make the same bytes.
+        self.file: Any = h5py.File(self.image, "w", libver=("earliest", "v110"))
 
     def __enter__(self) -> "ShardWriter":
-        with storage_errors(self.partial):
-            self.partial.unlink(missing_ok=True)
-            # Old object headers carry no times: the same samples make the same bytes.
-            self.file = h5py.File(self.partial, "w", libver=("earliest", "v110"))
-            self.file.create_group("attributes")
-            for name, label in self.labels.items():
-                if label.kind != "row":
-                    self._create(name)
+        self.file.create_group("attributes")
+        for name, label in self.labels.items():
+            if label.kind != "row":
+                self._create(name)
         return self
 
     def _create(self, name: str) -> None:
@@ -107,50 +110,65 @@ class ShardWriter:
     def add(self, record: Record, rejected: tuple[str, ...] = ()) -> None:
         """Store the next sample, and why earlier draws of its index were rejected."""
         i = self.n_written
-        with storage_errors(self.partial):
-            for name, label in self.labels.items():
-                if label.kind == "row":
-                    self.rows[name][i] = record[name]
-                elif label.kind == "image" and self.layout.codec != "raw":
-                    self.file[name][i] = np.frombuffer(record[name], np.uint8)
-                else:
-                    start = (i, *(0 for _ in label.shape))
-                    self.file[name].id.write_direct_chunk(start, record[name])
+        for name, label in self.labels.items():
+            if label.kind == "row":
+                self.rows[name][i] = record[name]
+            elif label.kind == "image" and self.layout.codec != "raw":
+                self.file[name][i] = np.frombuffer(record[name], np.uint8)
+            else:
+                start = (i, *(0 for _ in label.shape))
+                self.file[name].id.write_direct_chunk(start, record[name])
         self.rejected.update(rejected)
         self.n_written += 1
 
-    def publish(self) -> None:
-        """Finish the file, flush it to the disk and give it its name."""
+    def publish(self) -> ShardPlan:
+        """Write the file and give it its name. One that another run published meanwhile is kept, if it
+        has the same origin.
+
+        Returns:
+            the plan, done, with the hash of the bytes where they are ours.
+        Raises:
+            DatasetError: it cannot be written, or another data set's shard stands in its place.
+        """
         if self.n_written != self.plan.n_samples:
             held = f"holds {self.n_written} of {self.plan.n_samples} samples"
             raise DatasetError(held, where=str(self.path))
-        with storage_errors(self.partial):
-            for name in self.rows:
-                self._create(name)
-            self.file.attrs.update(
-                {
-                    "schema_version": SCHEMA_VERSION,
-                    "first_index": self.plan.first_index,
-                    "n_samples": self.plan.n_samples,
-                    "config_sha256": self.origin.config_sha256,
-                    "synthforge_version": __version__,
-                    "generator": json.dumps(self.origin.generator, sort_keys=True),
-                    "rejected": json.dumps(self.rejected, sort_keys=True),
-                    "complete": True,
-                }
-            )
-            self.file.close()
-            self.file = None
-            sync(self.partial)
-            self.partial.replace(self.path)
-            sync(self.path.parent)
+        for name in self.rows:
+            self._create(name)
+        self.file.attrs.update(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "first_index": self.plan.first_index,
+                "n_samples": self.plan.n_samples,
+                "config_sha256": self.origin.config_sha256,
+                "synthforge_version": __version__,
+                "generator": json.dumps(self.origin.generator, sort_keys=True),
+                "rejected": json.dumps(self.rejected, sort_keys=True),
+                "complete": True,
+            }
+        )
+        self.file.close()
+        if self.image.full:
+            what, fix = "does not fit into memory", "use another --out with a smaller --shard-size"
+            raise DatasetError(what, where=str(self.path), fix=fix)
+        done = replace(self.plan, done=True)
+        if os.path.lexists(self.path):
+            check_shards(self.out, [done], self.origin)
+            return done
+        return replace(done, sha256=publish(self.path, self.image.getbuffer()))
 
     def __exit__(self, *_: object) -> None:
-        """Nothing of an unfinished shard stays, even where closing it fails (disk full)."""
-        if self.file is None:
-            return
+        self.file.close()
+
+
+class _Image(io.BytesIO):
+    """The bytes of an HDF5 file; remembers that memory ran out, which HDF5 may not say."""
+
+    full = False
+
+    def write(self, data: Any) -> int:
         try:
-            self.file.close()
-        except (OSError, RuntimeError):
-            pass
-        self.partial.unlink(missing_ok=True)
+            return super().write(data)
+        except MemoryError:
+            self.full = True
+            raise

@@ -269,7 +269,7 @@ def test_unwritable_and_full_disks_name_the_path(tmp_path: Path, monkeypatch: py
     before = fingerprint(out)
     command = [sys.executable, "-c", FULL_DISK, str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert "shard-000001.h5.tmp: cannot be written" in done.stderr, done.stderr
+    assert "shard-000001.h5: cannot be written" in done.stderr, done.stderr
     assert fingerprint(out) == before
     run(FakeSource(), FakeConfig(), out, n=16, workers=0)
     assert len(DatasetReader(out)) == 16
