@@ -11,8 +11,8 @@ from synthforge.cli.help import Setting, set_option
 
 CONFIG = "synthforge.pipeline.config:GenerateConfig"
 SCENE = "synthforge.scene.config:SceneConfig"
-PATHTRACE = "synthforge.generators.mitsuba.plugin:PathtraceConfig"
-NEXT3D = "synthforge.generators.next3d.plugin:Next3dConfig"
+PATHTRACE = "synthforge.generators.mitsuba.config:PathtraceConfig"
+NEXT3D = "synthforge.generators.next3d.config:Next3dConfig"
 BACKENDS = "synthforge.generators.registry:BACKENDS"
 HEADS = "synthforge.heads.registry:HEADS"
 _FOLDER = click.Path(path_type=Path, file_okay=False)

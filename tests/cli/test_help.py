@@ -10,8 +10,8 @@ import click
 import pytest
 
 from synthforge.cli import COMMANDS, main
-from synthforge.generators.mitsuba.plugin import PathtraceConfig
-from synthforge.generators.next3d.plugin import Next3dConfig
+from synthforge.generators.mitsuba.config import PathtraceConfig
+from synthforge.generators.next3d.config import Next3dConfig
 from synthforge.generators.registry import BACKENDS
 from synthforge.heads.registry import HEADS
 from synthforge.pipeline.config import GenerateConfig

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from synthforge.generators.mitsuba.plugin import PathtraceConfig
+from synthforge.generators.mitsuba.config import PathtraceConfig
 from synthforge.generators.mitsuba.scene import Layer, TracedScene, layers_of, sensor
 from synthforge.generators.mitsuba.tracer import load_mitsuba
 from synthforge.generators.raster.backend import RasterGenerator

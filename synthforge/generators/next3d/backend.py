@@ -26,7 +26,7 @@ from synthforge.assets_store import require_asset, store_dir
 from synthforge.cameras.orbit import eg3d_camera
 from synthforge.conventions import CLASS_ID
 from synthforge.errors import AssetError, ConfigError, SynthforgeError
-from synthforge.generators.next3d.plugin import Next3dConfig
+from synthforge.generators.next3d.config import Next3dConfig
 from synthforge.heads.base import HeadModel
 from synthforge.provenance import files_sha256
 from synthforge.types import Camera, Render, SceneParams, VolumeView

@@ -14,7 +14,7 @@ from synthforge.config import config_path, from_dict
 from synthforge.detector import LandmarkDetector
 from synthforge.generators.base import Progress
 from synthforge.generators.next3d.backend import AFFINE, Next3dGenerator
-from synthforge.generators.next3d.plugin import Next3d, Next3dConfig
+from synthforge.generators.next3d.config import LATENT, NAMED_CONFIG, Next3dConfig
 from synthforge.heads.registry import load_head
 from synthforge.scene.config import SceneConfig
 from synthforge.scene.sampling import SceneSampler, posed_heads
@@ -35,7 +35,7 @@ def affine_path() -> Path:
 
 def paper_scene() -> SceneConfig:
     """What is sampled for the fit: the scene of the named configuration that the backend is made for."""
-    path = config_path("generate", Next3d.named_config)
+    path = config_path("generate", NAMED_CONFIG)
     return from_dict(SceneConfig, strict_yaml.read(path)["scene"], str(path))
 
 
@@ -63,7 +63,7 @@ def fit(
     model, one_view = load_head(head).eval(), scene.views_per_identity == 1
     generator = Next3dGenerator(replace(config, alignment="analytic"), model, one_view, device, batch_size)
     plain = replace(scene, attributes={})
-    sampler = SceneSampler(plain, model, SIDE, Next3d.capabilities.latent)
+    sampler = SceneSampler(plain, model, SIDE, LATENT)
     samples: list[Samples] = []
     for first in range(0, n, generator.batch_size):
         indices = range(first, min(n, first + generator.batch_size))

@@ -11,7 +11,7 @@ from synthforge.cameras.orbit import orbit_camera
 from synthforge.cameras.project import to_camera
 from synthforge.config import config_path, load_config
 from synthforge.errors import AssetError, ConfigError, GeometryError
-from synthforge.generators.mitsuba.plugin import PathtraceConfig
+from synthforge.generators.mitsuba.config import PathtraceConfig
 from synthforge.generators.mitsuba.tracer import _runs, load_mitsuba
 from synthforge.generators.shading.light import Lamp, Lighting, env_directions, irradiance_sh, sh_basis
 from synthforge.pipeline.config import GenerateConfig

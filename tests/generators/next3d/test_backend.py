@@ -19,7 +19,7 @@ from synthforge.cli.bench import bench
 from synthforge.config import config_path, from_dict, load_config
 from synthforge.errors import AssetError, ConfigError
 from synthforge.generators.next3d import backend
-from synthforge.generators.next3d.plugin import Next3dConfig
+from synthforge.generators.next3d.config import Next3dConfig
 from synthforge.heads.base import HeadModel
 from synthforge.pipeline.config import GenerateConfig
 from synthforge.pipeline.source import SceneSource
@@ -156,7 +156,7 @@ def test_bench_prints_a_line_for_every_stage(small: HeadModel, monkeypatch: pyte
     options += ["--device", "cpu"]
     result = CliRunner().invoke(bench, options)
     assert result.exit_code == 0, result.output
-    figures = [json.loads(line) for line in result.output.splitlines()]
+    figures = [json.loads(line) for line in result.stdout.splitlines()]
     assert [f["views_per_identity"] for f in figures] == sorted(f["views_per_identity"] for f in figures)
     seconds = {f["name"]: f["value"] for f in figures[: len(figures) // 2] if f["unit"] == "s/image"}
     inside = ("mapping", "texture", "static_planes", "mouth", "blending", "superresolution", "rasterization",
