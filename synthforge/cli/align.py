@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from synthforge.cli.help import FILE, device_option, out_option
+
 
 @click.command()
 @click.option("--n", type=click.IntRange(2), default=64, help="Number of samples to fit on.")
@@ -11,7 +13,7 @@ import click
     "--config", default="paper", metavar="YAML|NAME", help="Configuration that the samples come from."
 )
 @click.option("--seed", type=int, default=0, help="Another seed, other samples.")
-@click.option("--device", default="auto", help="cpu, cuda, cuda:1, ...")
+@device_option
 @click.option(
     "--batch-size",
     type=click.IntRange(0),
@@ -19,11 +21,7 @@ import click
     help="Samples drawn at once; 0 takes what suits the device.",
 )
 @click.option("--detector", metavar="MODULE:FUNCTION", help="Your landmark detector: RGB image -> 68 x, y.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write; by default where generate looks for it.",
-)
+@out_option("File to write; by default where generate looks for it.", FILE)
 def align(
     n: int, config: str, seed: int, device: str, batch_size: int, detector: str | None, out: Path | None
 ) -> None:
@@ -42,10 +40,8 @@ def align(
     path = out or affine_path()
     found = load_detector(detector) if detector else None
     with bar("sample", "aligning") as progress:
-        affine = fit(
-            resolved.settings, resolved.head, resolved.scene, n, seed, device, batch_size, found,
-            progress,
-        )  # fmt: skip
+        drawn = resolved.settings, resolved.head, resolved.scene
+        affine = fit(*drawn, n, seed, device, batch_size, found, progress)
     affine.save(path)
     for pose in affine.poses:
         click.echo(

@@ -5,7 +5,7 @@ import json
 import click
 
 from synthforge.cli.generate import CONFIG, HEADS, NEXT3D
-from synthforge.cli.help import Setting, set_option
+from synthforge.cli.help import Setting, device_option, set_option
 
 
 def _list(_: click.Context, option: click.Parameter, text: str) -> list[int]:
@@ -43,7 +43,7 @@ def _list(_: click.Context, option: click.Parameter, text: str) -> list[int]:
     metavar="N,N,...",
     help="Consecutive samples that show one person.",
 )
-@click.option("--device", default="auto", help="cpu, cuda, cuda:1, ...")
+@device_option
 @click.option("--repeats", type=click.IntRange(1), default=3, help="Number of batches that are timed.")
 @click.option("--n", type=click.IntRange(0), default=0, help="Also write that many samples, end to end.")
 @set_option  # fmt: skip

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from synthforge.cli.help import SPLIT, data_option
+
 
 @click.group()
 def dataset() -> None:
@@ -12,16 +14,8 @@ def dataset() -> None:
 
 @dataset.command()
 @click.option("--layout", required=True, help="300w, lapa, celebamask, ..., or a custom layout's YAML.")
-@click.option(
-    "--data",
-    "folders",
-    multiple=True,
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder of annotated images; may be repeated.",
-)
-@click.option("--split", type=click.Choice(["train", "val", "test", "all"]), default="all",
-              help="Part of the photographs to check.")  # fmt: skip
+@data_option("Folder of annotated images; may be repeated.", kind=click.Path(path_type=Path))
+@click.option("--split", type=SPLIT, default="all", help="Part of the photographs to check.")
 @click.option(
     "--samples", default=500, help="Number of photographs that are read of each split; 0 reads all."
 )

@@ -5,16 +5,11 @@ from typing import Literal
 
 import click
 
+from synthforge.cli.help import SPLIT, data_option, out_option
+
 
 @click.command()
-@click.option(
-    "--data",
-    "folders",
-    multiple=True,
-    required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of annotated images; may be repeated for benchmarks.",
-)
+@data_option("Folder of annotated images; may be repeated for benchmarks.")
 @click.option(
     "--layout",
     default="shards",
@@ -23,11 +18,8 @@ import click
 )
 @click.option("--model", type=click.Path(path_type=Path), default="shipped",
               help="Folder of a training run, or the model in the package.")  # fmt: skip
-@click.option("--split", type=click.Choice(["train", "val", "test", "all"]), default="all",
-              help="Part of the images to score on.")  # fmt: skip
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of the results; by default MODEL/eval/LAYOUT."
-)
+@click.option("--split", type=SPLIT, default="all", help="Part of the images to score on.")
+@out_option("Folder of the results; by default MODEL/eval/LAYOUT.")
 @click.option(
     "--protocol",
     type=click.Choice(["standard", "synthforge"]),

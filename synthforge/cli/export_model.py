@@ -4,14 +4,12 @@ from pathlib import Path
 
 import click
 
+from synthforge.cli.help import out_option
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Folder to write; by default RUN/export, and out/shipped for shipped.",
-)
+@out_option("Folder to write; by default RUN/export, and out/shipped for shipped.")
 @click.option("--onnx", is_flag=True, help="Write ONNX too, and check it against the network.")
 @click.option("--license", "licence", default="not stated", help="Licence that the model card states.")
 def export_model(run: Path, out: Path | None, onnx: bool, licence: str) -> None:

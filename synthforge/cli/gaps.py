@@ -5,28 +5,21 @@ from typing import Literal
 
 import click
 
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+from synthforge.cli.help import FOLDER, SPLIT, data_option, out_option
 
 
 @click.command()
-@click.option(
-    "--data",
-    "folders",
-    multiple=True,
-    required=True,
-    type=_FOLDER,
-    help="Folder of annotated photographs; may be repeated.",
-)
+@data_option("Folder of annotated photographs; may be repeated.")
 @click.option("--layout", default="300w", help="Layout of the photographs.")
 @click.option(
-    "--split", type=click.Choice(["train", "val", "test", "all"]), default="train",
+    "--split", type=SPLIT, default="train",
     help="Part of the photographs. Look at what you may train on, not at what you score on.",
 )  # fmt: skip
-@click.option("--shards", type=_FOLDER, help="Generated data set to compare with.")
+@click.option("--shards", type=FOLDER, help="Generated data set to compare with.")
 @click.option(
     "--model", type=click.Path(path_type=Path), help="Folder of a training run whose answers are compared."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Markdown file to write the table to.")
+@out_option("Markdown file to write the table to.")
 def gaps(
     folders: tuple[Path, ...],
     layout: str,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from synthforge.cli.help import Setting, set_option
+from synthforge.cli.help import FILE, Setting, out_option, set_option
 
 CONFIG = "synthforge.pipeline.config:GenerateConfig"
 SCENE = "synthforge.scene.config:SceneConfig"
@@ -33,7 +33,7 @@ def _span(_: click.Context, option: click.Parameter, text: str | None) -> tuple[
 
 @click.command()
 @click.option("--n", type=click.IntRange(1), default=64, help="Number of samples wanted in all.")
-@click.option("--out", type=_FOLDER, help="Folder to write; by default out/NAME of the configuration.")
+@out_option("Folder to write; by default out/NAME of the configuration.", _FOLDER)
 @click.option(
     "--config",
     metavar="YAML|NAME",
@@ -173,11 +173,7 @@ def verify(folder: Path) -> None:
 @click.command()
 @click.argument("folder", metavar="DIR", type=_FOLDER)
 @click.argument("index", type=int)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="PNG to write; by default sample-INDEX.png.",
-)
+@out_option("PNG to write; by default sample-INDEX.png.", FILE)
 @click.option("--resolution", type=click.IntRange(32, 4096), help="Side of the image; by default as stored.")
 @click.option("--labels", is_flag=True, help="Show segmentation, landmarks, depth and normals beside it.")
 def render(folder: Path, index: int, out: Path | None, resolution: int | None, labels: bool) -> None:

@@ -1,8 +1,10 @@
 """Examples for the help of every command, and options that show the defaults of configurations."""
 
 import typing
+from collections.abc import Callable
 from dataclasses import fields
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -61,6 +63,22 @@ set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE",
     help="Override a key of the configuration, by the end of its name; may be repeated.",
 )  # fmt: skip
+
+device_option = click.option("--device", default="auto", help="cpu, cuda, cuda:1, ...")
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+PLACE = click.Path(path_type=Path)
+SPLIT = click.Choice(["train", "val", "test", "all"])
+
+
+def data_option(text: str, option: str = "--data", name: str = "folders", kind: Any = FOLDER) -> Callable:
+    """Folders that must be given, one or several."""
+    return click.option(option, name, multiple=True, required=True, type=kind, help=text)
+
+
+def out_option(text: str, kind: Any = PLACE) -> Callable:
+    """What is written."""
+    return click.option("--out", type=kind, help=text)
 
 
 class Setting(click.Option):

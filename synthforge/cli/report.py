@@ -4,14 +4,12 @@ from pathlib import Path
 
 import click
 
+from synthforge.cli.help import FILE, out_option
+
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File of the page; by default DIR/report.html.",
-)
+@out_option("File of the page; by default DIR/report.html.", FILE)
 @click.option("--samples", type=click.IntRange(1, 500), default=48, help="Number of samples that are shown.")
 def report(folder: Path, out: Path | None, samples: int) -> None:
     """Make an HTML page of the data set in DIR, and a contact sheet beside it.

@@ -4,28 +4,15 @@ from pathlib import Path
 
 import click
 
-from synthforge.cli.help import set_option
-
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+from synthforge.cli.help import FOLDER, data_option, out_option, set_option
 
 
 @click.command()
 @click.argument("config")
 @click.option(
-    "--train",
-    "train",
-    multiple=True,
-    type=_FOLDER,
-    help="Folder of photographs to adapt on; may be repeated.",
+    "--train", multiple=True, type=FOLDER, help="Folder of photographs to adapt on; may be repeated."
 )
-@click.option(
-    "--test",
-    "test",
-    multiple=True,
-    required=True,
-    type=_FOLDER,
-    help="Folder of photographs to score on; may be repeated.",
-)
+@data_option("Folder of photographs to score on; may be repeated.", "--test", "test")
 @click.option(
     "--shards",
     multiple=True,
@@ -45,9 +32,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     metavar="MODULE:FUNCTION",
     help="Your landmark detector, for backbones with `labels: detector`: RGB image -> 68 x, y.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of this study; by default runs/study-CONFIG."
-)
+@out_option("Folder of this study; by default runs/study-CONFIG.")
 @set_option
 def study(
     config: str,

@@ -5,26 +5,18 @@ from typing import Any
 
 import click
 
-from synthforge.cli.help import set_option
+from synthforge.cli.help import FOLDER, data_option, out_option, set_option
 
 _METHODS = click.Choice(["lf", "adapter", "finetune", "scratch", "mix", "lastlayer"])
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option(
-    "--data",
-    "folders",
-    multiple=True,
-    required=True,
-    type=_FOLDER,
-    help="Generated data set; may be repeated.",
-)
+@data_option("Generated data set; may be repeated.")
 @click.option(
     "--config", "--preset", "config", default="tiny",
     help="Name of a configuration (synthforge config list), or a YAML file.",
 )  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of this run; by default runs/CONFIG.")
+@out_option("Folder of this run; by default runs/CONFIG.")
 @click.option("--minutes", type=float, help="Train for this many minutes, in place of a number of steps.")
 @click.option("--steps", type=int, help="Train for this many batches.")
 @set_option
@@ -61,19 +53,10 @@ def train_multitask(
     required=True,
     help="300w, lapa, lapa-d, celebamask[-farl], helen, wflw, facesynthetics, custom, or a layout's YAML.",
 )
-@click.option(
-    "--data",
-    "folders",
-    multiple=True,
-    required=True,
-    type=_FOLDER,
-    help="Folder of annotated photographs; may be repeated.",
-)
+@data_option("Folder of annotated photographs; may be repeated.")
 @click.option("--backbone", type=click.Path(path_type=Path), default="shipped",
               help="Folder of a stage I run; scratch and mix take the network's size from it.")  # fmt: skip
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of this run; by default runs/TARGET-METHOD."
-)
+@out_option("Folder of this run; by default runs/TARGET-METHOD.")
 @click.option("--method", type=_METHODS, default="lf", help="What is trained; see above.")
 @click.option(
     "--features/--no-features",
@@ -101,7 +84,7 @@ def train_multitask(
 @click.option(
     "--synthetic",
     multiple=True,
-    type=_FOLDER,
+    type=FOLDER,
     help="Generated data set for the method mix; by default the one of the backbone.",
 )
 @click.option("--config", default="label", help="Name of a configuration, or a YAML file.")
