@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from synthforge.datasets.photos import PhotoSource, Split, complete, find_root, missing_tree
+from synthforge.datasets.photos import PhotoSource, Split, find_root, missing_tree
 from synthforge.datasets.sample import CheckError, Sample, read_rgb
 from synthforge.datasets.schemas import (
     CELEBAMASK_CLASSES,
@@ -82,8 +82,7 @@ class CelebAMaskSource(PhotoSource):
         for folder in folders:
             root = find_root(folder, CELEBAMASK, lambda p: (p / IMAGES).is_dir(), "CelebAMask-HQ")
             candidates += _numbered(root, split)
-        kept, unpaired = complete(candidates, CELEBAMASK)
-        super().__init__(kept, split, unpaired)
+        super().__init__(candidates, split)
 
     def __getitem__(self, index: int) -> Sample:
         image, *masks = self.items[index]

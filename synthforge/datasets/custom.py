@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from synthforge.conventions import CLASS_ID, CLASSES, ClassSchema, SemanticClass, other_side
-from synthforge.datasets.photos import PhotoSource, complete, missing_tree
+from synthforge.datasets.photos import PhotoSource, missing_tree
 from synthforge.datasets.sample import (
     CheckError,
     Sample,
@@ -138,9 +138,7 @@ class CustomSource(PhotoSource):
             crop_scale=layout.crop.scale,
             tree="; ".join(s.images for s in layout.sets),
         )
-        pairs = [pair for s in layout.sets for pair in _find(s, self.folder, self.info)]
-        items, unpaired = complete(pairs, self.info)
-        super().__init__(items, split, unpaired)
+        super().__init__([pair for s in layout.sets for pair in _find(s, self.folder, self.info)], split)
         persons = {self._person(image, folder) for image, _ in self.items}
         if absent := [p for p in layout.test_persons if p not in persons]:
             raise DatasetError(

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from synthforge.conventions import N_LANDMARKS
-from synthforge.datasets.photos import PhotoSource, Split, complete, missing_tree
+from synthforge.datasets.photos import PhotoSource, Split, missing_tree
 from synthforge.datasets.sample import CheckError, Sample, finite_points, points_box, read_ids, read_rgb
 from synthforge.datasets.schemas import FACESYNTHETICS_CLASSES
 from synthforge.datasets.source import SourceInfo
@@ -65,8 +65,7 @@ class FaceSyntheticsSource(PhotoSource):
             candidates += [
                 (p, p.with_name(f"{p.stem}_seg.png"), p.with_name(f"{p.stem}_ldmks.txt")) for p in chosen
             ]
-        kept, unpaired = complete(candidates, FACESYNTHETICS)
-        super().__init__(kept, split, unpaired)
+        super().__init__(candidates, split)
 
     def __getitem__(self, index: int) -> Sample:
         image, label, landmarks = self.items[index]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from synthforge.datasets.photos import PhotoSource, Split, complete, find_root, missing_tree
+from synthforge.datasets.photos import PhotoSource, Split, find_root, missing_tree
 from synthforge.datasets.sample import Sample, mask_box, read_ids, read_rgb
 from synthforge.datasets.schemas import LAPA_CLASSES
 from synthforge.datasets.source import SourceInfo
@@ -45,8 +45,7 @@ class HelenSource(PhotoSource):
         for folder in map(Path, folders):
             images = _images(folder, split)
             candidates += [(p, p.with_name(f"{_name(p)}_label.png")) for p in images]
-        kept, unpaired = complete(candidates, HELEN)
-        super().__init__(kept, split, unpaired)
+        super().__init__(candidates, split)
 
     def __getitem__(self, index: int) -> Sample:
         image, label = self.items[index]

@@ -11,14 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from synthforge.conventions import N_LANDMARKS
-from synthforge.datasets.photos import (
-    PhotoSource,
-    Split,
-    complete,
-    missing_tree,
-    orphans,
-    split_folders,
-)
+from synthforge.datasets.photos import PhotoSource, Split, missing_tree, orphans, split_folders
 from synthforge.datasets.sample import CheckError, Sample, finite_points, points_box, read_ids, read_rgb
 from synthforge.datasets.schemas import LAPA_CLASSES
 from synthforge.datasets.source import SourceInfo
@@ -77,8 +70,7 @@ class LapaSource(PhotoSource):
             for folder in split_folders(root, split, LAPA, lambda p: (p / "images").is_dir(), "LaPa"):
                 found, without = lapa_files(folder)
                 candidates, lonely = candidates + found, lonely + without
-        kept, unpaired = complete(candidates, LAPA, lonely)
-        super().__init__(kept, split, unpaired)
+        super().__init__(candidates, split, lonely)
 
     def __getitem__(self, index: int) -> Sample:
         image, label, landmarks = self.items[index]

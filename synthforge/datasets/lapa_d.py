@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from synthforge.datasets.lapa import LAPA, TO_68, lapa_files, read_lapa_points
-from synthforge.datasets.photos import SPLITS, PhotoSource, Split, complete, missing_tree
+from synthforge.datasets.photos import SPLITS, PhotoSource, Split, missing_tree
 from synthforge.datasets.sample import CheckError, Sample, points_box, read_grey, read_ids, read_rgb
 from synthforge.datasets.schemas import LAPA_CLASSES
 
@@ -52,8 +52,7 @@ class LapaDSource(PhotoSource):
         names = [Path(n).stem for s in wanted for n in (root / f"{s}_list.txt").read_text().split()]
         absent = [str(images / "*" / "images" / f"{n}.jpg") for n in names if n not in files]
         candidates = [(*files[n], root / "depth" / f"{n}.png") for n in names if n in files]
-        kept, unpaired = complete(candidates, LAPA_D, absent)
-        super().__init__(kept, split, unpaired)
+        super().__init__(candidates, split, absent)
         self.bright_is_near = _bright_is_near(self.items[:MEASURED], root)
 
     def __getitem__(self, index: int) -> Sample:

@@ -21,12 +21,19 @@ class PhotoSource:
     """Annotated photographs: a reader has `info`, lists `items` (paths, first the image) and reads one.
 
     `unpaired` lists files that were left out because their partner is missing.
+
+    Args:
+        items: tuples of paths and other things; those of which a file is missing are left out.
+        lonely: labels without an image.
+    Raises:
+        CheckError: E102: more than 0.1 % lack a partner.
     """
 
     info: SourceInfo
 
-    def __init__(self, items: Sequence[tuple], split: Split = "all", unpaired: Sequence[str] = ()):
-        self.items, self.split, self.unpaired = list(items), split, tuple(unpaired)
+    def __init__(self, items: Sequence[tuple], split: Split = "all", lonely: Sequence[str] = ()):
+        self.items, self.unpaired = complete(items, self.info, lonely)
+        self.split = split
 
     def __len__(self) -> int:
         return len(self.items)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from synthforge.conventions import N_LANDMARKS
-from synthforge.datasets.photos import PhotoSource, Split, complete, missing_tree
+from synthforge.datasets.photos import PhotoSource, Split, missing_tree
 from synthforge.datasets.sample import CheckError, Sample, finite_points, points_box, read_rgb
 from synthforge.datasets.source import SourceInfo
 
@@ -71,8 +71,7 @@ class W300Source(PhotoSource):
             if not found:
                 raise missing_tree(Path(folder), W300, f"holds no photograph of the {split} split")
             candidates += [(_image_of(p), p, p.relative_to(folder).with_suffix("").as_posix()) for p in found]
-        kept, unpaired = complete(candidates, W300)
-        super().__init__(kept, split, unpaired)
+        super().__init__(candidates, split)
 
     def __getitem__(self, index: int) -> Sample:
         image, pts, name = self.items[index]

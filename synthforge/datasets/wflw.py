@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from synthforge.conventions import N_LANDMARKS
-from synthforge.datasets.photos import PhotoSource, Split, complete, find_root, missing_tree
+from synthforge.datasets.photos import PhotoSource, Split, find_root, missing_tree
 from synthforge.datasets.sample import CheckError, Sample, finite_points, points_box, read_rgb
 from synthforge.datasets.source import SourceInfo
 
@@ -75,8 +75,7 @@ class WflwSource(PhotoSource):
             if not lists:
                 raise missing_tree(root, WFLW, f"has no list of the {split} split")
             candidates += [face for path in lists for face in _faces(root / "WFLW_images", path)]
-        kept, unpaired = complete(candidates, WFLW)
-        super().__init__(kept, split, unpaired)
+        super().__init__(candidates, split)
 
     def __getitem__(self, index: int) -> Sample:
         image, points, name = self.items[index]
