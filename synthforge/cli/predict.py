@@ -14,10 +14,7 @@ import click
     help="Folder of a training run, its model file, or the model in the package.",
 )
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("out/predictions"),
-    help="Folder of the results.",
+    "--out", type=click.Path(path_type=Path), default=Path("out/predictions"), help="Folder of the results."
 )
 @click.option(
     "--boxes",

@@ -24,14 +24,7 @@ import numpy as np
 
 from synthforge.conventions import CLASS_ID, CLASSES, ClassSchema, SemanticClass, other_side
 from synthforge.datasets.photos import PhotoSource, missing_tree
-from synthforge.datasets.sample import (
-    CheckError,
-    Sample,
-    mask_box,
-    read_ids,
-    read_rgb,
-    require_known,
-)
+from synthforge.datasets.sample import CheckError, Sample, mask_box, read_ids, read_rgb, require_known
 from synthforge.datasets.source import SourceInfo
 from synthforge.errors import ConfigError, DatasetError
 

@@ -29,9 +29,7 @@ def _corners(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
     return [(0.0, 0.0), *steps, (LIMIT, steps[-1][1] if steps else 0.0)]
 
 
-def curve_steps(
-    errors: Float[np.ndarray, " n"],
-) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+def curve_steps(errors: Float[np.ndarray, " n"]) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
     """Where the curve rises up to `LIMIT`, and its value (%) from there on."""
     x, counts = np.unique(errors, return_counts=True)
     inside = x <= LIMIT

@@ -28,9 +28,7 @@ def align_depth(
 
 
 def depth_errors(
-    predicted: Float[np.ndarray, " n"],
-    true: Float[np.ndarray, " n"],
-    alignments: Sequence[str] = ALIGNMENTS,
+    predicted: Float[np.ndarray, " n"], true: Float[np.ndarray, " n"], alignments: Sequence[str] = ALIGNMENTS
 ) -> dict[tuple[str, str], float]:
     """(metric, alignment) -> error over the pixels given, z in metres.
 

@@ -34,9 +34,7 @@ def angles_deg(a: Float[np.ndarray, "*n 3"], b: Float[np.ndarray, "*n 3"]) -> Fl
 
 
 def normal_errors(
-    predicted: Float[np.ndarray, "h w 3"],
-    true: Float[np.ndarray, "h w 3"],
-    mask: Bool[np.ndarray, "h w"],
+    predicted: Float[np.ndarray, "h w 3"], true: Float[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
 ) -> dict[str, float]:
     """Mean and median angle in degrees, and the share of pixels, in %, within each of `ANGLES`.
 

@@ -135,10 +135,7 @@ class HeadModel(nn.Module):
         return len(self.joint_names)
 
     def forward(
-        self,
-        shape: Float[Tensor, "b s"],
-        expression: Float[Tensor, "b e"],
-        pose: Float[Tensor, "b j 3"],
+        self, shape: Float[Tensor, "b s"], expression: Float[Tensor, "b e"], pose: Float[Tensor, "b j 3"]
     ) -> Float[Tensor, "b v 3"]:
         """Vertices in metres, world frame. `pose` is axis-angle in radians per joint."""
         unposed = (

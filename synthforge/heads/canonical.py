@@ -40,9 +40,7 @@ def inside_points() -> frozenset[str]:
 
 
 def canonical_coordinates(
-    vertices: Float[np.ndarray, "v 3"],
-    points: dict[str, Float[np.ndarray, " 3"]],
-    smoothing: float = 2e-4,
+    vertices: Float[np.ndarray, "v 3"], points: dict[str, Float[np.ndarray, " 3"]], smoothing: float = 2e-4
 ) -> Float[np.ndarray, "v 3"]:
     """Each vertex's place on the canonical head (metres, head frame).
 

@@ -28,15 +28,7 @@ from synthforge.provenance import files_sha256
 N_SHAPE, N_EXPRESSION = 300, 100  # at most; columns of `shapedirs` from 300 on are expressions
 N_YAWS, N_JAW, N_STATIC = 79, 17, 51
 PARENTS = (-1, 0, 1, 1, 1)  # root, neck, jaw and the eyes
-MASKS = (
-    "nose",
-    "lips",
-    "neck",
-    "left_ear",
-    "right_ear",
-    "left_eyeball",
-    "right_eyeball",
-)  # required
+MASKS = ("nose", "lips", "neck", "left_ear", "right_ear", "left_eyeball", "right_eyeball")  # required
 _PREFIXES = {"chumpy.": stub, "scipy.sparse.": stub}  # become data: nothing of these packages runs
 _MODEL = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
 _STATIC = (("lmk_face_idx", "lmk_b_coords"), ("static_lmk_faces_idx", "static_lmk_bary_coords"))

@@ -19,13 +19,7 @@ from synthforge.heads.flame import IRIS_RADIUS
 from synthforge.heads.gnm_source import GnmSource, read_gnm
 from synthforge.heads.ibug import contour_stations
 from synthforge.heads.ict_labels import below_jaw, neck_border
-from synthforge.heads.mesh_labels import (
-    MaskedMesh,
-    canonical_places,
-    class_map,
-    eyeball_radius,
-    named_points,
-)
+from synthforge.heads.mesh_labels import MaskedMesh, canonical_places, class_map, eyeball_radius, named_points
 from synthforge.heads.surface import nearest_on_surface
 
 CONVERSION = 1  # raised whenever `convert_gnm` gives other arrays, so that stores are refreshed

@@ -17,14 +17,7 @@ from synthforge.heads import installed
 from synthforge.heads.base import HeadModel, surface_points
 from synthforge.heads.canonical import canonical_coordinates, canonical_points, inside_points
 from synthforge.heads.ibug import contour_stations, ibug_landmarks
-from synthforge.heads.ict_labels import (
-    IctMesh,
-    atlas,
-    class_map,
-    skinning_weights,
-    uv_radius,
-    vertex_loops,
-)
+from synthforge.heads.ict_labels import IctMesh, atlas, class_map, skinning_weights, uv_radius, vertex_loops
 from synthforge.heads.ict_source import EXPRESSIONS, GEOMETRY, IctSource, read_ict
 from synthforge.heads.surface import nearest_on_surface
 
@@ -166,9 +159,7 @@ def _named_points(mesh: IctMesh) -> dict[str, Float[np.ndarray, " 3"]]:
     return points | dict(zip(outside, surface_points(mesh.vertices, mesh.faces, *where), strict=True))
 
 
-def _sphere(
-    points: Float[np.ndarray, "b n 3"],
-) -> tuple[Float[np.ndarray, "b 3"], Float[np.ndarray, " b"]]:
+def _sphere(points: Float[np.ndarray, "b n 3"]) -> tuple[Float[np.ndarray, "b 3"], Float[np.ndarray, " b"]]:
     """Centres and radii of least-squares spheres: |p|^2 = 2 p.c + (r^2 - |c|^2) is linear in its unknowns."""
     middle = points.mean(1, keepdims=True)
     p = points - middle

@@ -45,10 +45,7 @@ class StudyData:
 
 
 def run_study(
-    config: StudyConfig,
-    data: StudyData,
-    out: Path,
-    track: Callable[[Sequence[Cell]], Sequence[Cell]] = iter,
+    config: StudyConfig, data: StudyData, out: Path, track: Callable[[Sequence[Cell]], Sequence[Cell]] = iter
 ) -> dict[Cell, dict]:
     """Scores of every cell; each is kept in `out/cells`, each backbone in `out/backbones`.
 

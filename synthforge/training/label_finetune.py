@@ -28,15 +28,7 @@ from synthforge.models.losses import LossConfig
 from synthforge.models.multitask import ModelConfig, MultiTaskNet, Prediction, normalise
 from synthforge.models.store import load_model, read_card, save_model, trained_scale
 from synthforge.training.adapter import fit_adapter, mild_views
-from synthforge.training.fit import (
-    Batches,
-    FitConfig,
-    TaskModule,
-    begin,
-    first_process,
-    fit,
-    run_loader,
-)
+from synthforge.training.fit import Batches, FitConfig, TaskModule, begin, first_process, fit, run_loader
 from synthforge.training.subset import choose
 
 Method = Literal["lf", "adapter", "finetune", "scratch", "mix", "lastlayer"]

@@ -29,15 +29,7 @@ from synthforge.models.losses import LossConfig
 from synthforge.models.multitask import ModelConfig, MultiTaskNet, Prediction, normalise
 from synthforge.models.store import save_model
 from synthforge.report import draw
-from synthforge.training.fit import (
-    Batches,
-    FitConfig,
-    TaskModule,
-    begin,
-    first_process,
-    fit,
-    run_loader,
-)
+from synthforge.training.fit import Batches, FitConfig, TaskModule, begin, first_process, fit, run_loader
 
 
 @dataclass(frozen=True)

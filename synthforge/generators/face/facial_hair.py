@@ -20,12 +20,7 @@ from synthforge.generators.hair.strands import Grower, smooth_noise
 from synthforge.generators.shading.numeric import unit
 
 # Length (m) of the longest hairs, and the area of all hairs per area of skin.
-_BEARDS = {
-    "stubble": (0.0020, 0.32),
-    "moustache": (0.011, 1.7),
-    "goatee": (0.016, 1.7),
-    "full": (0.020, 1.7),
-}
+_BEARDS = {"stubble": (0.0020, 0.32), "moustache": (0.011, 1.7), "goatee": (0.016, 1.7), "full": (0.020, 1.7)}
 _PIXELS_WIDE = 0.55  # width of a ribbon, where that is wider than a hair
 # Length (m), number. Source: lengths and numbers of lashes in anatomy textbooks:
 # 90-150 of 8-12 mm on the upper lid, 70-80 of 6-8 mm on the lower one, each about 0.08 mm thick.

@@ -46,9 +46,7 @@ class Strain:
 
 
 def wrinkles(
-    p: Float[np.ndarray, "n 3"],
-    strain: Strain,
-    wander: Float[np.ndarray, " n"],
+    p: Float[np.ndarray, "n 3"], strain: Strain, wander: Float[np.ndarray, " n"]
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 2"]]:
     """Depth of the skin's folds at canonical places (m), about 1 at most, and their slopes to the side and
     up, positive where the skin faces the subject's left and upwards.

@@ -68,10 +68,7 @@ def finer(guides: Float[np.ndarray, "g k 3"], points: int) -> Float[np.ndarray, 
 
 
 def ropes(
-    guides: Float[np.ndarray, "g k 3"],
-    radius: Float[np.ndarray, " g"],
-    each: int,
-    rng: np.random.Generator,
+    guides: Float[np.ndarray, "g k 3"], radius: Float[np.ndarray, " g"], each: int, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "n k 3"], Float[np.ndarray, "n k 3"]]:
     """Strands wound around guides as round ropes that are thin at both ends.
 
