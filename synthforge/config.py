@@ -146,7 +146,8 @@ def laid_over(cls: Any, below: Any, above: Any) -> Any:
     """Plain data `above` over plain data `below`, both for type `cls`.
 
     Keys of dataclasses and entries by name are merged, at every depth. All else is replaced whole: numbers,
-    words, lists, and what reads itself, such as a distribution. A class may have its own `laid_over`.
+    words, lists, and what reads itself, such as a distribution. `null` takes an entry by name out. A class
+    may have its own `laid_over`.
     """
     if hasattr(cls, "laid_over"):
         return cls.laid_over(below, above)
@@ -155,10 +156,12 @@ def laid_over(cls: Any, below: Any, above: Any) -> Any:
     inside = _inside(cls, below | above)
     if inside is None:
         return above
-    return below | {
+    merged = below | {
         key: laid_over(inside[key], below[key], value) if key in below and key in inside else value
         for key, value in above.items()
     }
+    by_name = typing.get_origin(_not_none(cls)) is dict
+    return {key: value for key, value in merged.items() if not (by_name and value is None)}
 
 
 @cache

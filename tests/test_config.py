@@ -186,6 +186,12 @@ def test_a_merge_keeps_the_order_of_the_base():
     assert list(merged["table"].items()) == [("sex", 1), ("age", 5), ("more", 3), ("new", 4)]
 
 
+def test_null_takes_an_entry_of_the_base_out():
+    below = {"table": {"sex": 1, "age": 2}, "left": {"x": 3}}
+    above = {"table": {"sex": None, "new": None}, "left": {"x": None}}
+    assert laid_over(Tree, below, above) == {"table": {"age": 2}, "left": {"x": None}}
+
+
 @settings(deadline=None)
 @given(tree_plains, st.data())
 def test_short_names_find_the_one_key_that_ends_in_them(plain, data):

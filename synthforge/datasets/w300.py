@@ -36,10 +36,8 @@ W300 = SourceInfo(
     "300w",
     points=N_LANDMARKS,
     tree="afw/, helen/{trainset,testset}/, lfpw/{trainset,testset}/, ibug/ with NAME.jpg and NAME.pts",
-    published={
-        "train": (3148,),
-        "test": (554, 135, 689, 600),
-    },  # common, challenge, full; private (Sagonas et al.)
+    # test: common, challenge, full; private (Sagonas et al.)
+    published={"train": (3148,), "test": (554, 135, 689, 600)},
     licence="the photographs of 300-W are for non-commercial research only",
 )
 TEST_FOLDERS = {"testset", "ibug", "01_indoor", "02_outdoor"}

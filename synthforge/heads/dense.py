@@ -1,7 +1,6 @@
 """The dense landmarks on any head: each point of the canonical face, found again on the head's surface."""
 
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
@@ -14,7 +13,6 @@ from synthforge.landmark_sets import between_jaw_points, dense_set
 
 _SMOOTHING = 1e-4  # metres; iBUG points of a head are known to about that
 _REACH = 0.025  # metres from the inner points within which a head's own say where the others lie
-_FOUND: "WeakKeyDictionary[HeadModel, DenseLandmarks]" = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -32,9 +30,7 @@ def dense_landmarks(head: HeadModel) -> DenseLandmarks:
     the canonical face there (a millimetre or two). This is corrected before the nearest surface of a point's
     classes is looked up. Points 0 ... 67 are the head's iBUG points, those of the jaw lie between them.
     """
-    if head not in _FOUND:
-        _FOUND[head] = _find(head)
-    return _FOUND[head]
+    return head.derived(_find)
 
 
 def _find(head: HeadModel) -> DenseLandmarks:

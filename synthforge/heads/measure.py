@@ -50,21 +50,17 @@ def _rise(low: str, high: str) -> Callable[[Points], float]:
 def _angle(a: str, b: str, c: str) -> Callable[[Points], float]:
     """At b, between the directions to a and to c."""
 
-    def compute(p: Points) -> float:
-        u, v = p[a] - p[b], p[c] - p[b]
-        cosine = u @ v / (np.linalg.norm(u) * np.linalg.norm(v))
-        return float(np.rad2deg(np.arccos(np.clip(cosine, -1, 1))))
+    return lambda p: _between(p[a] - p[b], p[c] - p[b])
 
-    return compute
+
+def _between(u: np.ndarray, v: np.ndarray) -> float:
+    cosine = u @ v / (np.linalg.norm(u) * np.linalg.norm(v))
+    return float(np.rad2deg(np.arccos(np.clip(cosine, -1, 1))))
 
 
 def _canthal_tilt(p: Points) -> float:
     d = p["exocanthion"] - p["endocanthion"]
     return float(np.rad2deg(np.arctan2(d[1], d[0])))
-
-
-def _columella_width(p: Points) -> float:
-    return MM * 2 * float(p["nostril_medial"][0])
 
 
 def _ear_breadth(p: Points) -> float:
@@ -85,18 +81,13 @@ def _ear_tilt(p: Points) -> float:
 
 
 def _nasofacial(p: Points) -> float:
-    dorsum, face = p["sellion"] - p["pronasale"], p["glabella"] - p["pogonion"]
-    cosine = dorsum @ face / (np.linalg.norm(dorsum) * np.linalg.norm(face))
-    return float(np.rad2deg(np.arccos(np.clip(cosine, -1, 1))))
+    """Between the dorsum and the line from glabella to chin."""
+    return _between(p["sellion"] - p["pronasale"], p["glabella"] - p["pogonion"])
 
 
 def _dorsum_inclination(p: Points) -> float:
     d = p["pronasale"] - p["sellion"]
     return float(np.rad2deg(np.arctan2(d[2], -d[1])))
-
-
-def _cervicomental(p: Points) -> float:
-    return _angle("menton", "cervical_point", "suprasternal_notch")(p)
 
 
 M = Measure
@@ -139,7 +130,7 @@ MEASURES: tuple[Measure, ...] = (
     M("ac_ac", "alar base width", (34.5, 2.8), (31.5, 2.4), "R", _width("alar_curvature")),
     M("root_w", "nasal root breadth", (16.6, 2.3), (16.3, 2.0), "N", _width("maxillofrontale")),
     M("ac_prn", "wing length", (33.0, 2.2), (30.6, 1.9), "R", _distance("alar_curvature", "pronasale")),
-    M("col_w", "columella width", (7.4, 1.0), (6.9, 0.9), "R", _columella_width),
+    M("col_w", "columella width", (7.4, 1.0), (6.9, 0.9), "R", _width("nostril_medial")),
     M("ch_ch", "mouth width", (52.3, 4.0), (49.0, 3.8), "N/F", _width("cheilion"), True),
     M("sn_sto", "upper lip height", (22.3, 2.1), (20.1, 2.0), "F", _distance("subnasale", "stomion")),
     M("sn_ls", "philtrum length", (15.0, 2.3), (13.4, 2.0), "F", _distance("subnasale", "labiale_superius")),
@@ -165,7 +156,8 @@ MEASURES: tuple[Measure, ...] = (
       _angle("glabella", "subnasale", "pogonion")),
     M("convn", "total convexity", (141.0, 5.5), (142.0, 5.0), "R",
       _angle("glabella", "pronasale", "pogonion")),
-    M("cme", "cervicomental angle", (126.0, 9.0), (121.0, 9.0), "R", _cervicomental),
+    M("cme", "cervicomental angle", (126.0, 9.0), (121.0, 9.0), "R",
+      _angle("menton", "cervical_point", "suprasternal_notch")),
     M("goang", "jaw angle", (128.0, 6.0), (131.0, 6.0), "R", _angle("tragion", "gonion", "gnathion")),
     M("dorsum", "dorsum to vertical, deg", (32.0, 4.0), (31.0, 4.0), "F", _dorsum_inclination),
     M("neck_w", "neck width", (122.0, 8.0), (103.0, 7.0), "R", _width("neck_lateral")),

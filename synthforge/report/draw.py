@@ -70,11 +70,6 @@ def normals_rgb(normals: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3
     return np.where((normals != 0).any(-1, keepdims=True), colour, 0).astype(np.uint8)
 
 
-def alpha_rgb(alpha: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Coverage as grey."""
-    return np.repeat(alpha[..., None], 3, -1)
-
-
 def landmarks_rgba(sample: Mapping[str, np.ndarray], size: int) -> UInt8[np.ndarray, "size w 4"]:
     """Transparent picture of landmarks coloured by visibility, contour jaw, pupils and gaze; where there are
     dense ones, those that are seen as small dots."""

@@ -76,7 +76,7 @@ def _page(reader: DatasetReader, samples: list[dict[str, Any]], progress: Callab
     index = reader.index
     n, total = len(reader), sum(stats.bytes_by_part.values())
     colors = [f"rgb{c.color}" for c in CLASSES]
-    config = reader.path / CONFIG
+    config, mean = reader.path / CONFIG, stats.mean_landmarks
     shown = [i for i in range(len(CLASSES)) if stats.class_images[i] > 0]
     names = [CLASSES[i].name.replace("_", " ") for i in shown]
 
@@ -105,13 +105,7 @@ def _page(reader: DatasetReader, samples: list[dict[str, Any]], progress: Callab
         n_images=stats.n_images,
         visibility=plots.visibility_chart(stats.visibility),
         heat=data_uri(_heat(stats.landmark_heat), ".png"),
-        mean_face=plots.landmarks_svg(
-            stats.mean_landmarks,
-            np.full(68, 3),
-            stats.mean_landmarks[:17],
-            np.zeros((0, 2, 2)),
-            np.zeros((0, 2)),
-        ),  # fmt: skip
+        mean_face=plots.landmarks_svg(mean, np.full(68, 3), mean[:17], np.zeros((0, 2, 2)), np.zeros((0, 2))),
         parts=[(k, _readable(v), _readable(v / n), 100 * v / total) for k, v in stats.bytes_by_part.items()],
         shards=[s | {"bytes": _readable((reader.path / s["file"]).stat().st_size)} for s in index["shards"]],
         config=config.read_text(encoding="utf-8") if config.is_file() else f"{CONFIG} is missing",
@@ -146,7 +140,7 @@ def _card(sample: Mapping[str, Any]) -> dict[str, Any]:
     pictures = {"segmentation": label(coloured, ".png"), "depth": label(draw.depth_rgb(sample["depth"]))}
     if "normals" in sample:
         pictures["normals"] = label(draw.normals_rgb(sample["normals"]))
-    pictures["alpha"] = label(draw.alpha_rgb(sample["alpha"]), ".png")
+    pictures["alpha"] = label(np.dstack([sample["alpha"]] * 3), ".png")
     words = [f"{k}: {v if isinstance(v, str) else f'{v:.3g}'}" for k, v in sample["attributes"].items()]
     return {
         "index": int(sample["index"]),

@@ -42,14 +42,11 @@ _TRUNK = np.array([
 _PROFILE = PchipInterpolator(-_TRUNK[:, 0], _TRUNK[:, 1:])
 _ROWS, _COLUMNS = 44, 128
 _VALLEY = 0.30  # share of light lost per unit of depth between folds
-_OFF, _FADE = (
-    0.003,
-    0.05,
-)  # m: cloth off skin; height over which cloth comes down to the trunk below the end of the skin
+# m: cloth off skin; height over which cloth comes down to the trunk below the end of the skin
+_OFF, _FADE = 0.003, 0.05
 _NECK_MIDDLE = np.array([0.0, -0.105, -0.020])  # centre of the rays along which collars stand off the neck
-_DOWN = np.diag(
-    [1.0, -1, -1]
-)  # its map has its pole below, near the neck's base, so that even coarse triangles are small
+# its map has its pole below, near the neck's base, so that even coarse triangles are small
+_DOWN = np.diag([1.0, -1, -1])
 _TURN = np.linspace(-np.pi, np.pi, _COLUMNS, endpoint=False)
 _AZIMUTH = _TURN - 0.45 * np.sin(_TURN)  # denser in front, where they are seen
 

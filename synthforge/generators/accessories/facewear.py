@@ -5,7 +5,7 @@ from scipy.interpolate import CubicSpline
 
 from synthforge.generators.geometry.accessory import Accessory
 from synthforge.generators.geometry.drape import drape, sheet
-from synthforge.generators.geometry.meshes import tube
+from synthforge.generators.geometry.meshes import lattice_faces, tube
 from synthforge.generators.geometry.person import Person
 from synthforge.generators.geometry.radial import FORWARD, RadialDepth
 from synthforge.generators.shading.color import hex_to_linear
@@ -34,7 +34,7 @@ def put_on_mask(person: Person) -> tuple[list[Accessory], list[RadialDepth]]:
     rim = np.zeros(least.shape, bool)
     rim[[0, -1]] = rim[:, [0, -1]] = True
     beard = {"full": 0.006, "goatee": 0.004}.get(person.appearance.facial_hair, 0.0)
-    inner = np.minimum(_bell(_ROWS, 0.10), _bell(_COLUMNS, 0.10).T)
+    inner = np.minimum(_bell(_ROWS), _bell(_COLUMNS).T)
     tight = drape(least, np.zeros_like(rim), 6, False)
     least = np.where(rim, tight + 0.0022, least + 0.0028 + beard * inner)
     surgical = kind == "surgical_mask"
@@ -45,14 +45,12 @@ def put_on_mask(person: Person) -> tuple[list[Accessory], list[RadialDepth]]:
     else:
         color, radius = _seamed(radius, u, v, rng)
     points = middle + radius[..., None] * directions
-    cover = RadialDepth.of(points.reshape(-1, 3), _faces(person, points, color).faces, middle, FORWARD, 2.0)
-    front = _faces(person, _turned_in(points, middle), np.pad(color, ((1, 1), (1, 1), (0, 0)), mode="edge"))
+    faces = lattice_faces(_ROWS, _COLUMNS)
+    cover = RadialDepth.of(points.reshape(-1, 3), faces.astype(np.int32), middle, FORWARD, 2.0)
+    wide = np.pad(color, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    front = sheet(person, _turned_in(points, middle), wide, "facewear")
     elastic = np.full(3, 0.75) if surgical else color[0, 0]
     return [front, *_loops(person, skin, points, elastic)], [cover]
-
-
-def _faces(person: Person, points: np.ndarray, color: np.ndarray) -> Accessory:
-    return sheet(person, points, color, "facewear")
 
 
 def _directions(person: Person, middle: np.ndarray) -> np.ndarray:
@@ -69,10 +67,10 @@ def _directions(person: Person, middle: np.ndarray) -> np.ndarray:
     return unit((1 - v) * edges[0] + v * edges[1])
 
 
-def _bell(n: int, edge: float) -> np.ndarray:
-    """Column n 1 that is 0 at both ends and 1 further inside than the share `edge`."""
+def _bell(n: int) -> np.ndarray:
+    """Column n 1 that is 0 at both ends and 1 further inside than a tenth."""
     t = np.linspace(0, 1, n)
-    return np.clip(np.minimum(t, 1 - t) / edge, 0, 1)[:, None]
+    return np.clip(np.minimum(t, 1 - t) / 0.1, 0, 1)[:, None]
 
 
 def _pleated(radius: np.ndarray, u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> tuple:

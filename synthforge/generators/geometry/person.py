@@ -17,6 +17,7 @@ from synthforge.generators.geometry.radial import UP, RadialDepth
 from synthforge.generators.shading.pigment import skin_base
 from synthforge.heads.anatomy import BRAINCASE, INNER_WORDS
 from synthforge.heads.base import HeadModel
+from synthforge.heads.dense import face_classes
 from synthforge.rng import sample_rng
 from synthforge.types import SceneParams
 
@@ -46,16 +47,8 @@ class OuterSkin:
         vertices = np.unique(head.faces[faces])
         lowest = head.canonical[head.faces[faces], 1].min(1)
         shift = (head.vertices.numpy() - head.canonical)[vertices].mean(0).astype(np.float64)
-        return cls(faces, _on_ears(head)[faces], lowest, KDTree(head.canonical[vertices]), vertices, shift)
-
-
-def _on_ears(head: HeadModel) -> np.ndarray:
-    """Triangles whose middle the class map gives to an ear."""
-    size = head.class_map.shape[0]
-    u, v = head.uv[head.face_uvs].mean(1).T
-    cells = np.clip(np.stack([(1 - v) * size, u * size]).astype(int), 0, size - 1)
-    mapped = np.where(head.face_class == 255, head.class_map[tuple(cells)], head.face_class)
-    return np.isin(mapped, (CLASS_ID["left_ear"], CLASS_ID["right_ear"]))
+        on_ears = np.isin(face_classes(head)[faces], (CLASS_ID["left_ear"], CLASS_ID["right_ear"]))
+        return cls(faces, on_ears, lowest, KDTree(head.canonical[vertices]), vertices, shift)
 
 
 def outer_faces(head: HeadModel, ears: bool) -> Int[np.ndarray, " f"]:
