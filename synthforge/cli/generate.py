@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,9 +113,14 @@ def generate(
     if not is_compiled():
         click.echo("compiling, once: the first sample takes about half a minute longer")
     if preview:
-        from synthforge.cli.preview import write_preview
+        from synthforge.report import draw
+        from synthforge.report import preview as faces
 
-        write_preview(resolved, Path(f"{out}-preview.png"), device, batch_size)
+        path, small = Path(f"{out}-preview.png"), min(resolved.resolution, faces.TILE)
+        source = SceneSource(replace(resolved, resolution=small), device, batch_size)
+        with bar("face") as progress:
+            draw.write_png(path, faces.preview(source, progress))
+        click.echo(f"wrote {path}: nine faces of this configuration; no data set was made")
         return
     try:
         source = SceneSource(resolved, device, batch_size)

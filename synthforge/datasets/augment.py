@@ -69,9 +69,7 @@ class AugmentConfig:
             raise ConfigError(f"got {data!r}", where=where, fix=f"give keys and values, or one of: {known}")
         base = (augmentation(data["preset"]) if "preset" in data else cls()).to_plain()
         changes = {key: value for key, value in data.items() if key != "preset"}
-        if isinstance(changes.get("photometric"), dict):
-            changes["photometric"] = base["photometric"] | changes["photometric"]
-        return read_fields(cls, base | changes, where)
+        return read_fields(cls, _changed(base, changes), where)
 
     @classmethod
     def plain_keys(cls, data: dict) -> dict[str, Any]:
@@ -83,14 +81,18 @@ class AugmentConfig:
         """YAML form of `above` over `below`: keys change what is below, a preset replaces it."""
         if not isinstance(above, dict) or "preset" in above:
             return above
-        base = cls.from_plain(below, "augment").to_plain()
-        if isinstance(photometric := above.get("photometric"), dict):
-            above = above | {"photometric": base["photometric"] | photometric}
-        return base | above
+        return _changed(cls.from_plain(below, "augment").to_plain(), above)
 
     def to_plain(self) -> dict:
         """As `from_plain` reads it, all keys given."""
         return {f.name: to_dict(getattr(self, f.name)) for f in fields(self)}
+
+
+def _changed(base: dict, changes: dict) -> dict:
+    """All keys, with some of them changed."""
+    if isinstance(photometric := changes.get("photometric"), dict):
+        changes = changes | {"photometric": base["photometric"] | photometric}
+    return base | changes
 
 
 AUGMENTATIONS = {

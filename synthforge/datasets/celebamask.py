@@ -6,6 +6,7 @@ of the owner's g_mask.py; `farl` that of FaRL and SegFace, which paint neck, ski
 is the official order without earring, necklace and cloth. Class ids are the owner's in any order.
 """
 
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from synthforge.datasets.photos import PhotoSource, Split, find_root, missing_tree
+from synthforge.datasets.photos import SPLITS, PhotoSource, Split, find_root, missing_tree
 from synthforge.datasets.sample import CheckError, Sample, read_rgb
 from synthforge.datasets.schemas import (
     CELEBAMASK_CLASSES,
@@ -122,11 +123,8 @@ def _numbered(root: Path, split: Split) -> list[tuple[Path, ...]]:
         number, _, part = path.stem.partition("_")
         if number.isdigit() and part in CELEBAMASK_PARTS:
             masks.setdefault(int(number), []).append(path)
-    return [(root / IMAGES / f"{n}.jpg", *masks.get(n, [_skin(root, n)])) for n in numbers]
-
-
-def _skin(root: Path, number: int) -> Path:
-    return root / MASKS / str(number // 2000) / f"{number:05d}_skin.png"
+    skins = {n: root / MASKS / str(n // 2000) / f"{n:05d}_skin.png" for n in numbers}
+    return [(root / IMAGES / f"{n}.jpg", *masks.get(n, [skins[n]])) for n in numbers]
 
 
 def read_splits(root: Path) -> dict[int, str]:
@@ -141,15 +139,12 @@ def read_splits(root: Path) -> dict[int, str]:
     rows = _rows(root / MAPPING, 3)[1:]
     try:
         if (root / PARTITION).is_file():
-            kind = {name: ("train", "val", "test")[int(s)] for name, s in _rows(root / PARTITION, 2)}
+            kind = {name: SPLITS[int(s)] for name, s in _rows(root / PARTITION, 2)}
             return {int(number): kind[name] for number, _, name in rows}
-        return {int(n): _by_number(int(original)) for n, original, _ in rows}
+        starts = (VAL_FROM, TEST_FROM)
+        return {int(n): SPLITS[bisect(starts, int(original))] for n, original, _ in rows}
     except (ValueError, IndexError, KeyError) as error:
         raise DatasetError(f"lists do not fit ({error!r})", where=str(root / MAPPING)) from error
-
-
-def _by_number(original: int) -> str:
-    return "train" if original < VAL_FROM else "val" if original < TEST_FROM else "test"
 
 
 def _rows(path: Path, columns: int) -> list[list[str]]:

@@ -206,21 +206,8 @@ def _block(rgb: np.ndarray, rng: np.random.Generator, config: PhotometricConfig)
     return covered
 
 
-_ORDER = {
-    "color": _color,
-    "tone": _tone,
-    "hue": _hue,
-    "gamma": _gamma,
-    "grey": _grey,
-    "fog": _fog,
-    "shadow": _shadow,
-    "rain": _rain,
-    "erase": _erase,
-    "block": _block,
-    "spatter": _spatter,
-    "blur": _blur,
-    "downscale": _downscale,
-    "noise": _noise,
-    "fuse": _fuse,
-    "jpeg": _jpeg,
-}
+_OPERATIONS = (
+    _color, _tone, _hue, _gamma, _grey, _fog, _shadow, _rain, _erase, _block, _spatter, _blur, _downscale,
+    _noise, _fuse, _jpeg,
+)  # fmt: skip
+_ORDER = {operation.__name__[1:]: operation for operation in _OPERATIONS}

@@ -6,7 +6,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
-from scipy.interpolate import PchipInterpolator, splev, splprep
+from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import distance_transform_edt
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
@@ -15,6 +15,7 @@ from synthforge.conventions import CLASS_ID
 from synthforge.heads.canonical import canonical_points
 from synthforge.heads.ibug import brow_outline, eye_corners
 from synthforge.heads.ict_source import GEOMETRY, LANDMARKS, IctSource
+from synthforge.heads.mesh_labels import spline
 from synthforge.heads.surface import nearest_on_surface, project_along_z
 
 # Vertex loops in the order that heads/ibug.py asks for, by the landmarks they pass through.
@@ -146,15 +147,16 @@ def _outlines(mesh: IctMesh, loops: dict[str, np.ndarray]) -> list[tuple[str, np
     half = ["maxillofrontale", "nose_side_wall", "supra_alar_crease", "alar_curvature", "subalare"]
     nose = np.concatenate([at(["nasion", *half, "subnasale"], 1), at(half, -1)[::-1]])
     corners = vertex_uv[loops["stomion_upper"][[-1, 0]]]  # the lips part along this line's uv
-    out = [("nose", _spline(nose, closed=True))]
+    out = [("nose", spline(np.concatenate([nose, nose[:1]]), 400))]
     for name in ("upper", "lower"):
-        border = _spline(vertex_uv[loops[f"lip_{name}_border"]], closed=False)
+        border = spline(vertex_uv[loops[f"lip_{name}_border"]], 400)
         out.append((f"{name}_lip", np.concatenate([border, corners])))
     eyes = [mesh.vertices[loops[f"lid_margin_{s}"]] for s in ("right", "left")]
     brow = brow_outline(*(eye_corners(eye)[0] for eye in eyes))
     for side, sign in (("left", 1), ("right", -1)):
         on_skin = project_along_z(brow * [sign, 1], mesh.vertices, mesh.faces, face)
-        out.append((f"{side}_brow", _spline(to_uv(on_skin), closed=True)))
+        outline = to_uv(on_skin)
+        out.append((f"{side}_brow", spline(np.concatenate([outline, outline[:1]]), 400)))
         root = at(["otobasion_sup", "tragion", "tragus_tip", "otobasion_inf"], sign)
         rim = _FACE_TILE[2] - 1e-3 if sign > 0 else 0.0
         root[0, 0] += 0.12 * (rim - root[0, 0])  # the helix rises behind its foremost attachment
@@ -163,13 +165,6 @@ def _outlines(mesh: IctMesh, loops: dict[str, np.ndarray]) -> list[tuple[str, np
         back = np.c_[u if sign < 0 else 1 - u, [0.55, 0.55, 0.36, 0.36]]
         out.append((f"{side}_ear", back * _BACK_TILE[2] + _BACK_TILE[:2]))
     return out
-
-
-def _spline(points: np.ndarray, closed: bool, n: int = 400) -> np.ndarray:
-    """Cubic spline through points (k 2)."""
-    points = np.concatenate([points, points[:1]]) if closed else points
-    curve, _ = splprep(points.T, s=0, k=3, per=closed)
-    return np.stack(splev(np.linspace(0, 1, n), curve), -1)
 
 
 def neck_border(column: str) -> Float[np.ndarray, "n 3"]:

@@ -153,12 +153,12 @@ def _skin_classes(mesh: MaskedMesh, at: dict[str, np.ndarray]) -> UInt8[np.ndarr
         out[at[name] > 0.5] = CLASS_ID[name]
     for side in ("left", "right"):
         out[_inside(at, _brow(marks, side), at[f"{side}_brow"] < _REACH)] = CLASS_ID[f"{side}_brow"]
-        upper, lower = (_spline(marks[points]) for points in _LIDS[side])
+        upper, lower = (spline(marks[points]) for points in _LIDS[side])
         sunk = at["z"] < _between(at, upper, lower) - _RIM
         opening = _inside(at, np.concatenate([upper, lower[::-1]]), sunk & (at[f"{side}_eye"] < _REACH))
         out[opening] = CLASS_ID[f"{side}_eye"]
 
-    borders = {name: _spline(marks[points]) for name, points in _LIPS.items()}
+    borders = {name: spline(marks[points]) for name, points in _LIPS.items()}
     is_upper = at["upper_lip"] < at["lower_lip"]
     near = np.minimum(at["upper_lip"], at["lower_lip"]) < _REACH
     lips = _inside(at, np.concatenate([borders["outer_upper"], borders["outer_lower"][::-1]]), near)
@@ -177,11 +177,11 @@ def _brow(marks: np.ndarray, side: str) -> Float[np.ndarray, "n 2"]:
     order = np.argsort(usual[:, 0])
     moves = (marks[_BROWS[side], :2] - usual)[order]
     outline = outline + np.stack([np.interp(outline[:, 0], usual[order, 0], move) for move in moves.T], -1)
-    return _spline(np.concatenate([outline, outline[:1]]))
+    return spline(np.concatenate([outline, outline[:1]]))
 
 
-def _spline(points: np.ndarray, n: int = 80) -> np.ndarray:
-    """Cubic spline through points (k d)."""
+def spline(points: Float[np.ndarray, "k d"], n: int = 80) -> Float[np.ndarray, "n d"]:
+    """Points of a cubic spline, which is closed where it ends as it begins."""
     closed = np.allclose(points[0], points[-1])
     curve, _ = splprep(points.T, s=0, k=3, per=closed)
     return np.stack(splev(np.linspace(0, 1, n), curve), -1)

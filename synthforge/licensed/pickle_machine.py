@@ -110,6 +110,10 @@ class Machine:
         items, self.stack = self.stack, self.below.pop()
         return items
 
+    def push(self, value: Any) -> None:
+        """One more value on the stack that there is now."""
+        self.stack.append(value)
+
     def find(self, module: Any, name: Any) -> Global:
         """Our replacement of a class or function on the allow-list.
 
@@ -204,6 +208,8 @@ def _simple_opcodes() -> None:
         _OPCODES[code] = lambda m, size=size: m.stack.append(decode_long(m.read(_digits(size(m)))))
     for code, n in {b"\x85": 1, b"\x86": 2, b"\x87": 3}.items():
         _OPCODES[code] = lambda m, n=n: m.stack.append(tuple([m.stack.pop() for _ in range(n)][::-1]))
+    for code, make in {b"t": tuple, b"l": list, b"\x91": lambda m: frozenset(values.made_set(m))}.items():
+        _OPCODES[code] = lambda m, make=make: m.push(make(m.marked()))
     for code, index in {b"h": _U1, b"j": _U4}.items():
         _OPCODES[code] = lambda m, index=index: m.stack.append(m.memo[index(m)])
     for code, index in {b"q": _U1, b"r": _U4}.items():
@@ -267,29 +273,11 @@ def _pop(m: Machine) -> None:
         m.marked()
 
 
-@_opcode(b"t")
-def _tuple(m: Machine) -> None:
-    items = m.marked()
-    m.stack.append(tuple(items))
-
-
-@_opcode(b"l")
-def _list(m: Machine) -> None:
-    items = m.marked()
-    m.stack.append(items)
-
-
 @_opcode(b"d")
 def _dict(m: Machine) -> None:
     pairs = m.marked()
     m.stack.append({})
     m.set_items(m.stack[-1], pairs)
-
-
-@_opcode(b"\x91")
-def _frozenset(m: Machine) -> None:
-    items = m.marked()
-    m.stack.append(frozenset(values.made_set(items)))
 
 
 @_opcode(b"\x90")

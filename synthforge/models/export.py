@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from synthforge.errors import AssetError
@@ -126,12 +126,9 @@ def onnx_difference(net: Plain, path: Path, size: int) -> float:
         rgb = np.random.default_rng(batch).integers(0, 256, (batch, 3, size, size), np.uint8)
         true = net(torch.from_numpy(rgb))
         for ours, theirs in zip(true, session.run(list(OUTPUTS), {"rgb": rgb}), strict=True):
-            worst = max(worst, _difference(ours.numpy(), theirs))
+            comparable = ours.shape == theirs.shape and np.isfinite(theirs).all()
+            worst = max(worst, float(np.abs(ours.numpy() - theirs).max()) if comparable else np.inf)
     return worst
-
-
-def _difference(a: Float[np.ndarray, "..."], b: Float[np.ndarray, "..."]) -> float:
-    return float(np.abs(a - b).max()) if a.shape == b.shape and np.isfinite(b).all() else np.inf
 
 
 def model_card(stored: StoredModel, run: Path, licence: str, difference: float | None) -> str:
@@ -193,9 +190,7 @@ def _origins(card: dict) -> list[str]:
         lines.append(f"- {training['photographs']} photographs of `{training['target']}`")
     if training.get("backbone"):
         lines.append(f"- the backbone `{training['backbone']}`, trained on:")
-        above = Path(training["backbone"]) / "model.json"
-        known = json.loads(above.read_text(encoding="utf-8")) if above.is_file() else {"training": {}}
-        lines += [f"  {line}" for line in _origins(known)]
+        lines += [f"  {line}" for line in _origins(_backbone(training) or {"training": {}})]
     return lines or ["- not recorded"]
 
 
@@ -205,11 +200,17 @@ def _licences(card: dict) -> list[str]:
     lines = [f"- {a['name']}: {a['licence']} ({a['source']})" for a in training.get("licences", [])]
     if "target" in training:
         lines.append(f"- photographs of `{training['target']}`: their owners' terms")
-    if training.get("backbone"):
-        above = Path(training["backbone"]) / "model.json"
-        if above.is_file():
-            lines += _licences(json.loads(above.read_text(encoding="utf-8")))
+    if above := _backbone(training):
+        lines += _licences(above)
     return lines or ["- not recorded"]
+
+
+def _backbone(training: dict) -> dict | None:
+    """Card of the backbone that a training started from, if it is still there."""
+    path = Path(training.get("backbone") or "") / "model.json"
+    return (
+        json.loads(path.read_text(encoding="utf-8")) if training.get("backbone") and path.is_file() else None
+    )
 
 
 def _scores(run: Path, card: dict) -> list[str]:

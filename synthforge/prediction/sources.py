@@ -61,13 +61,9 @@ def find_inputs(paths: Sequence[Path], out: Path) -> list[Input]:
 
 def count_pictures(inputs: Sequence[Input]) -> int:
     """How many pictures there will be; a video's header may be off by some frames."""
-    total = 0
-    for source in inputs:
-        if source.video:
-            total += max(0, int(cv2.VideoCapture(str(source.path)).get(cv2.CAP_PROP_FRAME_COUNT)))
-        else:
-            total += 1
-    return total
+    captures = (cv2.VideoCapture(str(source.path)) for source in inputs if source.video)
+    frames = sum(max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))) for capture in captures)
+    return frames + sum(not source.video for source in inputs)
 
 
 def pictures(inputs: Sequence[Input], unreadable: list[Path]) -> Iterator[Picture]:

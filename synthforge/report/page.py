@@ -84,6 +84,8 @@ def _page(reader: DatasetReader, samples: list[dict[str, Any]], progress: Callab
         values = dict(zip(names, share[shown].tolist(), strict=True))
         return plots.bars(values, [colors[i] for i in shown], percent=True)
 
+    normals = ["normals"] if "normals" in samples[0] else []
+    overlays = ["image", "segmentation", "landmarks", "depth", *normals, "alpha"]
     template = jinja2.Environment(autoescape=True).from_string(
         Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     )
@@ -93,7 +95,7 @@ def _page(reader: DatasetReader, samples: list[dict[str, Any]], progress: Callab
         size=_readable(total),
         per_sample=_readable(total / n),
         rejected=sum(index["rejected"].values()),
-        overlays=_overlays("normals" in samples[0]),
+        overlays=[(name, name.capitalize()) for name in overlays],
         samples=cards,
         legend=[(CLASSES[i].name.replace("_", " "), colors[i]) for i in shown if i],
         camera={k: plots.histogram(v) for k, v in stats.camera.items()},
@@ -118,11 +120,6 @@ def _readable(n_bytes: float) -> str:
             return f"{n_bytes:.3g} {unit}"
         n_bytes /= 1000
     return f"{n_bytes:.3g} TB"
-
-
-def _overlays(normals: bool) -> list[tuple[str, str]]:
-    names = ["image", "segmentation", "landmarks", "depth", *(["normals"] if normals else []), "alpha"]
-    return [(name, name.capitalize()) for name in names]
 
 
 def _card(sample: Mapping[str, Any]) -> dict[str, Any]:

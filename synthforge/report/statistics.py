@@ -73,7 +73,7 @@ def _head(reader: DatasetReader, landmarks: np.ndarray) -> dict[str, np.ndarray]
     """Head direction as the image shows it; right, up and clockwise in the image are positive."""
     world2cam = reader.column("cam2world")[:, :3, :3].transpose(0, 2, 1)
     pose = reader.column("pose")
-    joints = _joints(reader)
+    joints = [str(name) for name in reader.about("pose")["names"]]
     head = Rotation.identity(len(pose))
     for name in ("root", "neck"):
         if name in joints:
@@ -89,10 +89,6 @@ def _head(reader: DatasetReader, landmarks: np.ndarray) -> dict[str, np.ndarray]
         "gaze pitch (°, up)": np.degrees(np.arctan2(-gaze[:, 1], np.hypot(gaze[:, 0], gaze[:, 2]))),
         "face height (share of the image)": np.ptp(landmarks[..., 1], axis=1),
     }
-
-
-def _joints(reader: DatasetReader) -> list[str]:
-    return [str(name) for name in reader.about("pose")["names"]]
 
 
 def _attributes(reader: DatasetReader) -> tuple[dict[str, np.ndarray], dict[str, dict[str, int]]]:

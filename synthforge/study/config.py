@@ -1,7 +1,6 @@
 """What a study compares: arms (rows) by amounts of annotated photographs (columns) by seeds."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar, Literal
 
 from synthforge.config import config_path, load_config, to_dict
@@ -171,14 +170,13 @@ class PublishedTables:
     tables: dict[str, Published]
 
 
-def load_published(names: tuple[str, ...], path: Path | None = None) -> list[Published]:
+def load_published(names: tuple[str, ...]) -> list[Published]:
     """Tables by name from configs/study/published.yaml.
 
     Raises:
         ConfigError: unknown name.
     """
-    path = path or config_path("study", "published")
-    tables = load_config(PublishedTables, path).tables
+    tables = load_config(PublishedTables, config_path("study", "published")).tables
     if odd := [n for n in names if n not in tables]:
         raise ConfigError(f"unknown table {odd[0]!r}", where="published", fix=f"known: {', '.join(tables)}")
     return [tables[n] for n in names]

@@ -1,8 +1,7 @@
 """One scene as Mitsuba takes it: meshes, fibres, lamps and the camera.
 
 Materials are those of the raster backend, projected on the surfaces from the camera: the texture coordinate
-    of a
-vertex is its place in the image. So each visible point has exactly the raster backend's material.
+of a vertex is its place in the image. So each visible point has exactly the raster backend's material.
 """
 
 from collections.abc import Callable
@@ -148,7 +147,7 @@ class TracedScene:
         common = {"type": "scene", "sky": sky, **lamps, **self._hair()}
         dull, glossy = (
             {f"layer {i}": self._surface(layer, bsdf) for i, layer in enumerate(self.layers)}
-            for bsdf in (_dull, self._glossy)
+            for bsdf in (lambda layer: _diffuse(layer.tint), self._glossy)
         )
         return self.mi.load_dict(common | dull), self.mi.load_dict(common | glossy)
 
@@ -240,10 +239,6 @@ class TracedScene:
 
 def _diffuse(color: np.ndarray) -> dict:
     return {"type": "diffuse", "reflectance": {"type": "rgb", "value": color.tolist()}}
-
-
-def _dull(layer: Layer) -> dict:
-    return _diffuse(layer.tint)
 
 
 def fibre_points(
