@@ -130,7 +130,8 @@ def hand(
     points, faces, free = _surface(rods, groups)
     pieces = [piece(points, faces, _skin_color(points, joints, skin, rng), "flesh", free)]
     painted = rng.random() < 0.2
-    nail = hex_to_linear(_NAILS[rng.integers(2, len(_NAILS))]) if painted else _nail_color(skin)
+    bare = np.minimum(0.55 * skin + 0.45 * hex_to_linear(_NAILS[0]), 0.9)
+    nail = hex_to_linear(_NAILS[rng.integers(2, len(_NAILS))]) if painted else bare
     for finger in range(5):
         pieces.append(_nail(joints[finger, 2:], axes[finger], _RADII[finger, 3], nail))
     cloth = _sleeve(sleeve, rng)
@@ -348,10 +349,6 @@ def _skin_color(
     depth = (blood * (1 - 0.9 * dark) + uneven)[:, None] * [0.03, 0.36, 0.26]
     depth = depth + (shade + uneven)[:, None] * [0.25, 0.4, 0.5] - palm[:, None] * (0.10 + 0.3 * dark**2)
     return np.minimum(skin * np.exp(-depth), 0.85)
-
-
-def _nail_color(skin: np.ndarray) -> np.ndarray:
-    return np.minimum(0.55 * skin + 0.45 * hex_to_linear(_NAILS[0]), 0.9)
 
 
 def _nail(phalanx: np.ndarray, across: np.ndarray, radius: float, color: np.ndarray) -> Accessory:
