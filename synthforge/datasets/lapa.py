@@ -73,7 +73,7 @@ class LapaSource(PhotoSource):
         super().__init__(candidates, split, lonely)
 
     def __getitem__(self, index: int) -> Sample:
-        image, label, landmarks = self.items[index]
+        image, label, landmarks = self.items[index][:3]
         rgb = read_rgb(str(image))
         ids = read_ids(str(label), rgb, len(LAPA_CLASSES))
         points = read_lapa_points(landmarks)[TO_68]

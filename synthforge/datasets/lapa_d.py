@@ -12,10 +12,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from synthforge.datasets.lapa import LAPA, TO_68, lapa_files, read_lapa_points
+from synthforge.datasets.lapa import LAPA, TO_68, LapaSource, lapa_files, read_lapa_points
 from synthforge.datasets.photos import SPLITS, PhotoSource, Split, missing_tree
-from synthforge.datasets.sample import CheckError, Sample, points_box, read_grey, read_ids, read_rgb
-from synthforge.datasets.schemas import LAPA_CLASSES
+from synthforge.datasets.sample import CheckError, Sample, read_grey
 
 LAPA_D = replace(
     LAPA,
@@ -27,7 +26,7 @@ LAPA_D = replace(
 MEASURED = 50  # photographs that tell whether bright is near
 
 
-class LapaDSource(PhotoSource):
+class LapaDSource(LapaSource):
     """LaPa with relative depth: `Sample.depth` grows with the distance from 0 (nearest) to 1.
 
     It is infinite on the background (class 0), of which the owner says nothing.
@@ -52,17 +51,14 @@ class LapaDSource(PhotoSource):
         names = [Path(n).stem for s in wanted for n in (root / f"{s}_list.txt").read_text().split()]
         absent = [str(images / "*" / "images" / f"{n}.jpg") for n in names if n not in files]
         candidates = [(*files[n], root / "depth" / f"{n}.png") for n in names if n in files]
-        super().__init__(candidates, split, absent)
+        PhotoSource.__init__(self, candidates, split, absent)
         self.bright_is_near = _bright_is_near(self.items[:MEASURED], root)
 
     def __getitem__(self, index: int) -> Sample:
-        image, label, landmarks, depth = self.items[index]
-        rgb = read_rgb(str(image))
-        ids = read_ids(str(label), rgb, len(LAPA_CLASSES))
-        points = read_lapa_points(landmarks)[TO_68]
-        z = read_depth(depth, rgb.shape[:2])
-        z = np.where(ids == 0, np.inf, 1 - z if self.bright_is_near else z).astype(np.float32)
-        return Sample(image.stem, rgb, points_box(points), points, target=ids, depth=z, person=image.stem)
+        sample = super().__getitem__(index)
+        z = read_depth(self.items[index][3], sample.rgb.shape[:2])
+        z = np.where(sample.target == 0, np.inf, 1 - z if self.bright_is_near else z)
+        return replace(sample, depth=z.astype(np.float32))
 
 
 def read_depth(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "h w"]:
