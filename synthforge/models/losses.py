@@ -136,9 +136,7 @@ def scale_free(depth: Float[Tensor, "b h w"], known: Bool[Tensor, "b h w"]) -> F
 
     It is the same whatever the unit and the zero of depth are. Source: MiDaS (Ranftl et al. 2020).
     """
-    depth = torch.where(known, depth, 0.0)
-    median = torch.nanmedian(torch.where(known, depth, torch.nan).flatten(1), dim=1).values
-    centred = torch.where(known, depth - torch.nan_to_num(median)[:, None, None], 0.0)
+    centred = torch.where(known, relative_depth(torch.where(known, depth, torch.inf)), 0.0)
     spread = centred.abs().flatten(1).sum(1) / known.flatten(1).sum(1).clamp(min=1)
     return centred / spread.clamp(min=1e-4)[:, None, None]
 
