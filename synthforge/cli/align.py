@@ -30,6 +30,7 @@ def align(
     Done once for each checkpoint; `generate` does it by itself if it was not.
     """
     from synthforge.cli.bars import bar
+    from synthforge.cli.out import require_writable
     from synthforge.cli.settings import resolve
     from synthforge.detector import load_detector
     from synthforge.generators.next3d.fit import affine_path, fit
@@ -38,6 +39,7 @@ def align(
     given = ["backend=next3d", "head=flame", f"seed={seed}"]
     resolved = resolve(GenerateConfig, config, given)
     path = out or affine_path()
+    require_writable(path, folder=False)
     found = load_detector(detector) if detector else None
     with bar("sample", "aligning") as progress:
         drawn = resolved.settings, resolved.head, resolved.scene

@@ -51,15 +51,17 @@ def evaluate(
     """Score a trained model on annotated images."""
     from tqdm import tqdm
 
+    from synthforge.cli.out import require_writable
     from synthforge.datasets.open import open_source
     from synthforge.evaluation.evaluate import evaluate as run
     from synthforge.evaluation.summary import EvaluateConfig
     from synthforge.models.store import SHIPPED, load_model
 
+    home = Path("runs/shipped") if model == SHIPPED else model
+    require_writable(out or home / "eval")
     config = EvaluateConfig(**how)
     stored, source = load_model(model), open_source(layout, folders, split)
     variant = "" if config.protocol == "standard" else f"-{config.protocol}"
-    home = Path("runs/shipped") if model == SHIPPED else model
     out = out or home / "eval" / f"{source.info.name}{variant}"
     run(stored, source, out, flip, panels, lambda it: tqdm(it, unit="image"), config)
     click.echo((out / "summary.md").read_text(encoding="utf-8"))

@@ -33,6 +33,7 @@ def gaps(
 
     from tqdm import tqdm
 
+    from synthforge.cli.out import require_writable
     from synthforge.conventions import ClassSchema
     from synthforge.datasets.open import open_source
     from synthforge.datasets.shards import ShardSource
@@ -40,6 +41,8 @@ def gaps(
     from synthforge.models.store import load_model
     from synthforge.prediction.faces import FaceModel
 
+    if out:
+        require_writable(out, folder=False)
     source = open_source(layout, folders, split)
 
     def track(indices):

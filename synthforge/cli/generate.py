@@ -1,7 +1,10 @@
 """generate, verify, render: make a data set, check it, and make one of its samples again."""
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +33,34 @@ def _span(_: click.Context, option: click.Parameter, text: str | None) -> tuple[
     if not 0 <= first < last:
         raise click.BadParameter(f"expected A:B with 0 <= A < B, got {text!r}", param=option)
     return first, last
+
+
+class _Stopped(BaseException):
+    """A signal asked this process to end; workers and files are cleaned up on the way."""
+
+    def __init__(self, number: int):
+        self.number = number
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Ctrl-C, a job's end and a closed terminal raise `_Stopped` inside; what is ignored (nohup) stays so."""
+
+    def stop(number: int, _: object) -> None:
+        for other in before:
+            signal.signal(other, signal.SIG_DFL)  # a second one ends it at once
+        raise _Stopped(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @click.command()
@@ -98,39 +129,42 @@ def generate(
     Samples depend on the configuration and their index only, never on --workers.
     """
     from synthforge.cli.bars import bar
+    from synthforge.cli.out import require_writable
 
     resolved = resolved_config(config, options, overrides)  # before anything heavy is imported
     out = out or Path("out") / resolved.name
+    picture = Path(f"{out}-preview.png")
+    require_writable(picture if preview else out, folder=not preview)
     workers = len(os.sched_getaffinity(0)) if workers is None else workers
-    with bar("sample", "preparing") as progress:
-        line = resolved.backend_class.prepare(resolved.settings, resolved.head, device, batch_size, progress)
-    if line:
-        click.echo(line)
-    from synthforge.pipeline.source import SceneSource
-    from synthforge.render.rasterize import is_compiled
-    from synthforge.storage.run import run
-
-    if not is_compiled():
-        click.echo("compiling, once: the first sample takes about half a minute longer")
-    if preview:
-        from synthforge.report import draw
-        from synthforge.report import preview as faces
-
-        path, small = Path(f"{out}-preview.png"), min(resolved.resolution, faces.TILE)
-        source = SceneSource(replace(resolved, resolution=small), device, batch_size)
-        with bar("face") as progress:
-            draw.write_png(path, faces.preview(source, progress))
-        click.echo(f"wrote {path}: nine faces of this configuration; no data set was made")
-        return
     try:
-        source = SceneSource(resolved, device, batch_size)
-        with bar("sample") as progress:
-            done = run(source, resolved, out, n, workers, shards, engine, progress)
-    except KeyboardInterrupt:
-        done = None
-    if done is None:
+        with _stopped_by_signals():
+            backend = resolved.backend_class
+            with bar("sample", "preparing") as progress:
+                line = backend.prepare(resolved.settings, resolved.head, device, batch_size, progress)
+            if line:
+                click.echo(line)
+            from synthforge.pipeline.source import SceneSource
+            from synthforge.render.rasterize import is_compiled
+            from synthforge.storage.run import run
+
+            if not is_compiled():
+                click.echo("compiling, once: the first sample takes about half a minute longer")
+            if preview:
+                from synthforge.report import draw
+                from synthforge.report import preview as faces
+
+                small = min(resolved.resolution, faces.TILE)
+                source = SceneSource(replace(resolved, resolution=small), device, batch_size)
+                with bar("face") as progress:
+                    draw.write_png(picture, faces.preview(source, progress))
+                click.echo(f"wrote {picture}: nine faces of this configuration; no data set was made")
+                return
+            source = SceneSource(resolved, device, batch_size)
+            with bar("sample") as progress:
+                done = run(source, resolved, out, n, workers, shards, engine, progress)
+    except _Stopped as stop:
         click.echo(f"stopped; finished shards are kept in {out}. Run the same command again to go on.")
-        sys.exit(130)
+        sys.exit(128 + stop.number)
     rate = f", {done.n_made / done.seconds:.2f} samples/s" if done.n_made else ""
     click.echo(f"made {done.n_made} samples in {done.seconds:.1f} s{rate}")
     if done.missing:
@@ -184,12 +218,14 @@ def verify(folder: Path) -> None:
 @click.option("--labels", is_flag=True, help="Show segmentation, landmarks, depth and normals beside it.")
 def render(folder: Path, index: int, out: Path | None, resolution: int | None, labels: bool) -> None:
     """Make sample INDEX of DIR again from its stored parameters, as a PNG."""
+    from synthforge.cli.out import require_writable
     from synthforge.pipeline.rerender import rerender
     from synthforge.report.draw import strip, write_png
 
+    out = out or Path(f"sample-{index}.png")
+    require_writable(out, folder=False)
     frame, comparison = rerender(folder, index, resolution)
     picture = strip(vars(frame), frame.rgb.shape[0]) if labels else frame.rgb
-    out = out or Path(f"sample-{index}.png")
     write_png(out, picture)
     click.echo(f"sample {index}: {comparison}")
     click.echo(f"wrote {out}" + ("" if labels else "; with --labels its labels stand beside it"))

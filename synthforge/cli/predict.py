@@ -50,10 +50,12 @@ def predict(
     import torch
     from tqdm import tqdm
 
+    from synthforge.cli.out import require_writable
     from synthforge.models.store import load_model
     from synthforge.prediction.boxes import Detector, GivenBoxes
     from synthforge.prediction.predict import predict as run
 
+    require_writable(out)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     stored = load_model(model, device)
     find = GivenBoxes(boxes) if boxes else Detector(all_faces)

@@ -18,10 +18,13 @@ def report(folder: Path, out: Path | None, samples: int) -> None:
     cameras, poses, classes and attributes, sizes, and where everything came from.
     """
     from synthforge.cli.bars import bar
+    from synthforge.cli.out import require_writable
     from synthforge.report.page import write_report
 
+    out = out or folder / "report.html"
+    require_writable(out, folder=False)
     with bar("sample") as progress:
-        page, sheet = write_report(folder, out or folder / "report.html", samples, progress)
+        page, sheet = write_report(folder, out, samples, progress)
     click.echo(f"wrote {page} ({page.stat().st_size / 1e6:.1f} MB); open it in a browser")
     click.echo(f"wrote {sheet}")
     click.echo(f"next: synthforge train-multitask --data {folder}")

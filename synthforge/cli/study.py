@@ -50,6 +50,7 @@ def study(
     """
     from tqdm import tqdm
 
+    from synthforge.cli.out import require_writable
     from synthforge.config import config_path, load_config
     from synthforge.detector import load_detector
     from synthforge.study.config import StudyConfig, load_published
@@ -59,6 +60,7 @@ def study(
     settings = load_config(StudyConfig, config_path("study", config), overrides)
     published = load_published(settings.published)
     out = out or Path("runs") / f"study-{Path(config).stem}"
+    require_writable(out)
     data = StudyData(
         train,
         test,

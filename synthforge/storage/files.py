@@ -37,11 +37,10 @@ def publish(path: Path, data: bytes | memoryview) -> str:
     Raises:
         DatasetError: it cannot be written.
     """
-    meant = hashlib.sha256(data).hexdigest()
     partial = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     with storage_errors(path):
         try:
-            _write(partial, data, meant)
+            _write(partial, memoryview(data))
             partial.replace(path)
         except BaseException:
             with suppress(OSError):
@@ -52,18 +51,18 @@ def publish(path: Path, data: bytes | memoryview) -> str:
             os.fsync(folder)
         finally:
             os.close(folder)
-    return meant
+    return hashlib.sha256(data).hexdigest()
 
 
-def _write(path: Path, data: bytes | memoryview, meant: str) -> None:
-    """A new file on the disk whose bytes, read again, have the hash `meant`.
+def _write(path: Path, data: memoryview) -> None:
+    """A new file on the disk that is read again as `data`.
 
     Raises:
         OSError: some step failed, or other bytes are read than were written.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
-        rest = memoryview(data)
+        rest = data
         while rest:
             n_written = os.write(handle, rest[: 64 * _BLOCK])
             if n_written == 0:
@@ -73,10 +72,10 @@ def _write(path: Path, data: bytes | memoryview, meant: str) -> None:
         with suppress(OSError):  # so that the disk is read, not the copy in memory
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
         os.lseek(handle, 0, os.SEEK_SET)
-        found = hashlib.sha256()
-        while block := os.read(handle, _BLOCK):
-            found.update(block)
-        if found.hexdigest() != meant:
+        n_read = 0
+        while (block := os.read(handle, _BLOCK)) and block == data[n_read : n_read + len(block)].tobytes():
+            n_read += len(block)
+        if block or n_read != len(data):
             raise OSError(errno.EIO, "other bytes are read than were written")
     except BaseException:
         with suppress(OSError):

@@ -4,11 +4,13 @@ Where a source draws in batches, a thread of this process draws them, ahead of t
 and encode.
 """
 
+import logging
 import multiprocessing
 import os
 import queue
 import signal
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -16,6 +18,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,13 @@ SINGLE_THREAD = dict.fromkeys(
 )
 Stored = tuple[Record, tuple[str, ...]]  # a sample as it is written, and its rejected draws
 Task = tuple[int, Any]  # a sample's index, and what was drawn of it in a batch, or None
+_PATIENCE = 10.0  # seconds without a sample before workers are looked at
+_STUCK = {
+    "T": "is stopped (kill -CONT lets it go on)",
+    "t": "is stopped by a debugger",
+    "D": "waits for a disk or a network file system",
+}
+_LOG = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -46,7 +56,10 @@ def stored_samples(source: SampleSource, plans: list[ShardPlan], workers: int) -
         return
     in_flight = 4 * workers + 8
     with _environment(SINGLE_THREAD):
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (source,))
+        with _for_parent():
+            pool = ProcessPoolExecutor(
+                workers, multiprocessing.get_context("spawn"), _start_worker, (source,)
+            )
         try:
             if source.batch:
                 with _ahead(tasks, 2 * source.batch) as tasks:
@@ -54,11 +67,16 @@ def stored_samples(source: SampleSource, plans: list[ShardPlan], workers: int) -
             else:
                 yield _ordered(pool, tasks, in_flight)
         except BrokenProcessPool as error:
+            time.sleep(0.5)  # a signal that ended the whole group reaches this process too, and says more
             raise SynthforgeError(
                 "a worker process died (killed, or out of memory)",
                 where="generate",
                 fix="run the same command again, with fewer --workers if memory is short",
             ) from error
+        except BaseException:
+            for process in _processes(pool):  # a stopped one, or a long sample, is not waited for
+                process.kill()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -129,16 +147,56 @@ def _ordered(pool: ProcessPoolExecutor, tasks: Iterator[Task], in_flight: int) -
             break
         if task is None:
             break
-        # Workers start inside and inherit the mask: Ctrl-C is for the parent, which ends them.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        pending.append(pool.submit(_work, *task))
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        with _for_parent():
+            pending.append(pool.submit(_work, *task))
         while pending and (len(pending) >= in_flight or pending[0].done()):
-            yield pending.popleft().result()
+            yield _result(pool, pending.popleft())
     while pending:
-        yield pending.popleft().result()
+        yield _result(pool, pending.popleft())
     if failure:
         raise failure
+
+
+@contextmanager
+def _for_parent() -> Iterator[None]:
+    """Processes that start inside leave Ctrl-C and a closed terminal to this one, which ends them.
+
+    SIGTERM reaches them: a broken pool ends its workers by it.
+    """
+    signals = {signal.SIGINT, signal.SIGHUP}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+
+
+def _result(pool: ProcessPoolExecutor, future: Future) -> Stored:
+    """What a worker made; while it takes long, workers that cannot go on by themselves are named, once."""
+    told: set[int | None] = set()
+    while True:
+        try:
+            return future.result(timeout=_PATIENCE)
+        except TimeoutError:
+            if future.done():
+                return future.result()
+        for process in _processes(pool):
+            why = _STUCK.get(_state(process.pid))
+            if why and process.pid not in told:
+                told.add(process.pid)
+                _LOG.warning("worker process %d %s; this run waits for it", process.pid, why)
+
+
+def _processes(pool: ProcessPoolExecutor) -> list[BaseProcess]:
+    return list((pool._processes or {}).values())
+
+
+def _state(pid: int | None) -> str:
+    """State of a process, as Linux gives it: R, S, D, T, ..."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
 
 
 @contextmanager

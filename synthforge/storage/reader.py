@@ -17,6 +17,7 @@ from synthforge.landmark_sets import dense_set, load_scheme
 from synthforge.storage import schema
 from synthforge.storage.codecs import UNREADABLE, decode_image, inflated_plane, is_plane
 from synthforge.storage.index import INDEX, read_index
+from synthforge.storage.shards import refusal
 from synthforge.types import Camera, SceneParams
 
 _MAX_OPEN = 32  # shards held open per process
@@ -273,6 +274,8 @@ class DatasetReader:
             try:
                 file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
             except OSError as error:
+                if path.is_file() and (refused := refusal(error, path)):
+                    raise refused from error
                 raise DatasetError(
                     "is missing or damaged", where=str(path), fix=f"run: synthforge verify {self.path}"
                 ) from error

@@ -61,7 +61,7 @@ def _shard_faults(
     try:
         attributes = shard_attributes(path)
     except DatasetError as error:
-        yield error.what
+        yield f"{error.what}; {error.fix}"
         return
     expected = {key: shard[key] for key in ("first_index", "n_samples")}
     expected |= {
