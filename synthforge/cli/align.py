@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from synthforge.cli.help import FILE, device_option, out_option
+from synthforge.cli.out import require_writable
 
 
 @click.command()
@@ -30,7 +31,6 @@ def align(
     Done once for each checkpoint; `generate` does it by itself if it was not.
     """
     from synthforge.cli.bars import bar
-    from synthforge.cli.out import require_writable
     from synthforge.cli.settings import resolve
     from synthforge.detector import load_detector
     from synthforge.generators.next3d.fit import affine_path, fit

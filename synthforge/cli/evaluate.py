@@ -6,6 +6,7 @@ from typing import Literal
 import click
 
 from synthforge.cli.help import SPLIT, data_option, out_option
+from synthforge.cli.out import require_writable
 
 
 @click.command()
@@ -49,16 +50,16 @@ def evaluate(
     **how,
 ) -> None:
     """Score a trained model on annotated images."""
+    require_writable(out or (model / "eval" if model.is_dir() else Path("runs/shipped")))
+
     from tqdm import tqdm
 
-    from synthforge.cli.out import require_writable
     from synthforge.datasets.open import open_source
     from synthforge.evaluation.evaluate import evaluate as run
     from synthforge.evaluation.summary import EvaluateConfig
     from synthforge.models.store import SHIPPED, load_model
 
     home = Path("runs/shipped") if model == SHIPPED else model
-    require_writable(out or home / "eval")
     config = EvaluateConfig(**how)
     stored, source = load_model(model), open_source(layout, folders, split)
     variant = "" if config.protocol == "standard" else f"-{config.protocol}"

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from synthforge.cli.help import out_option
+from synthforge.cli.out import require_writable
 
 
 @click.command()
@@ -17,13 +18,13 @@ def export_model(run: Path, out: Path | None, onnx: bool, licence: str) -> None:
 
     RUN is the folder of a training run, or `shipped`, the model in the package.
     """
+    require_writable(out or (run / "export" if run.is_dir() else Path("out/shipped")))
+
     from synthforge.cli.bars import bar
-    from synthforge.cli.out import require_writable
     from synthforge.models.export import export
     from synthforge.models.store import SHIPPED
 
     out = out or (Path("out/shipped") if run == SHIPPED else run / "export")
-    require_writable(out)
     with bar("step") as progress:
         difference = export(run, out, onnx, licence, progress)
     if difference is not None:

@@ -6,6 +6,7 @@ from typing import Literal
 import click
 
 from synthforge.cli.help import FOLDER, SPLIT, data_option, out_option
+from synthforge.cli.out import require_writable
 
 
 @click.command()
@@ -29,11 +30,13 @@ def gaps(
     out: Path | None,
 ) -> None:
     """Compare photographs with synthetic faces and a model's answers, measure by measure."""
+    if out:
+        require_writable(out, folder=False)
+
     from dataclasses import replace
 
     from tqdm import tqdm
 
-    from synthforge.cli.out import require_writable
     from synthforge.conventions import ClassSchema
     from synthforge.datasets.open import open_source
     from synthforge.datasets.shards import ShardSource
@@ -41,8 +44,6 @@ def gaps(
     from synthforge.models.store import load_model
     from synthforge.prediction.faces import FaceModel
 
-    if out:
-        require_writable(out, folder=False)
     source = open_source(layout, folders, split)
 
     def track(indices):

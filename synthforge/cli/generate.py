@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Literal
 import click
 
 from synthforge.cli.help import FILE, Setting, out_option, set_option
+from synthforge.cli.out import require_writable
 
 CONFIG = "synthforge.pipeline.config:GenerateConfig"
 SCENE = "synthforge.scene.config:SceneConfig"
@@ -43,13 +44,23 @@ class _Stopped(BaseException):
 
 
 @contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """Ctrl-C, a job's end and a closed terminal raise `_Stopped` inside; what is ignored (nohup) stays so."""
+def _stopped_by_signals() -> Iterator[Callable[[], None]]:
+    """Ctrl-C, a job's end and a closed terminal raise `_Stopped` inside; what is ignored (nohup) stays so.
+
+    Gives a function that raises it again: Python loses exceptions in the callbacks of its collector.
+    """
+
+    caught: list[int] = []
+
+    def check() -> None:
+        if caught:
+            raise _Stopped(caught[0])
 
     def stop(number: int, _: object) -> None:
+        caught.append(number)
         for other in before:
             signal.signal(other, signal.SIG_DFL)  # a second one ends it at once
-        raise _Stopped(number)
+        check()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
@@ -57,7 +68,10 @@ def _stopped_by_signals() -> Iterator[None]:
     for number in before:
         signal.signal(number, stop)
     try:
-        yield
+        yield check
+    except Exception:
+        check()  # workers that the same signal ended are no error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -129,7 +143,6 @@ def generate(
     Samples depend on the configuration and their index only, never on --workers.
     """
     from synthforge.cli.bars import bar
-    from synthforge.cli.out import require_writable
 
     resolved = resolved_config(config, options, overrides)  # before anything heavy is imported
     out = out or Path("out") / resolved.name
@@ -137,7 +150,7 @@ def generate(
     require_writable(picture if preview else out, folder=not preview)
     workers = len(os.sched_getaffinity(0)) if workers is None else workers
     try:
-        with _stopped_by_signals():
+        with _stopped_by_signals() as check:
             backend = resolved.backend_class
             with bar("sample", "preparing") as progress:
                 line = backend.prepare(resolved.settings, resolved.head, device, batch_size, progress)
@@ -160,7 +173,12 @@ def generate(
                 click.echo(f"wrote {picture}: nine faces of this configuration; no data set was made")
                 return
             source = SceneSource(resolved, device, batch_size)
-            with bar("sample") as progress:
+            with bar("sample") as show:
+
+                def progress(done: int, wanted: int) -> None:
+                    check()
+                    show(done, wanted)
+
                 done = run(source, resolved, out, n, workers, shards, engine, progress)
     except _Stopped as stop:
         click.echo(f"stopped; finished shards are kept in {out}. Run the same command again to go on.")
@@ -218,7 +236,6 @@ def verify(folder: Path) -> None:
 @click.option("--labels", is_flag=True, help="Show segmentation, landmarks, depth and normals beside it.")
 def render(folder: Path, index: int, out: Path | None, resolution: int | None, labels: bool) -> None:
     """Make sample INDEX of DIR again from its stored parameters, as a PNG."""
-    from synthforge.cli.out import require_writable
     from synthforge.pipeline.rerender import rerender
     from synthforge.report.draw import strip, write_png
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from synthforge.cli.out import require_writable
+
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -47,15 +49,15 @@ def predict(
 
     Writes landmarks, classes and depth of each face in pixels of the picture.
     """
+    require_writable(out)
+
     import torch
     from tqdm import tqdm
 
-    from synthforge.cli.out import require_writable
     from synthforge.models.store import load_model
     from synthforge.prediction.boxes import Detector, GivenBoxes
     from synthforge.prediction.predict import predict as run
 
-    require_writable(out)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     stored = load_model(model, device)
     find = GivenBoxes(boxes) if boxes else Detector(all_faces)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from synthforge.cli.help import FILE, out_option
+from synthforge.cli.out import require_writable
 
 
 @click.command()
@@ -18,7 +19,6 @@ def report(folder: Path, out: Path | None, samples: int) -> None:
     cameras, poses, classes and attributes, sizes, and where everything came from.
     """
     from synthforge.cli.bars import bar
-    from synthforge.cli.out import require_writable
     from synthforge.report.page import write_report
 
     out = out or folder / "report.html"

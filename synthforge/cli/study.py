@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from synthforge.cli.help import FOLDER, data_option, out_option, set_option
+from synthforge.cli.out import require_writable
 
 
 @click.command()
@@ -48,9 +49,11 @@ def study(
 
     CONFIG is a YAML file or a name from configs/study. Run it again to go on where it stopped.
     """
+    out = out or Path("runs") / f"study-{Path(config).stem}"
+    require_writable(out)
+
     from tqdm import tqdm
 
-    from synthforge.cli.out import require_writable
     from synthforge.config import config_path, load_config
     from synthforge.detector import load_detector
     from synthforge.study.config import StudyConfig, load_published
@@ -59,8 +62,6 @@ def study(
 
     settings = load_config(StudyConfig, config_path("study", config), overrides)
     published = load_published(settings.published)
-    out = out or Path("runs") / f"study-{Path(config).stem}"
-    require_writable(out)
     data = StudyData(
         train,
         test,

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from synthforge.cli.help import FOLDER, data_option, out_option, set_option
+from synthforge.cli.out import require_writable
 
 _METHODS = click.Choice(["lf", "adapter", "finetune", "scratch", "mix", "lastlayer"])
 
@@ -31,13 +32,13 @@ def train_multitask(
     resume: bool,
 ) -> None:
     """Train the multi-task network on synthetic data (stage I)."""
-    from synthforge.cli.out import require_writable
+    out = out or Path("runs") / Path(config).stem
+    require_writable(out)
+
     from synthforge.config import config_path, load_config
     from synthforge.training.fit import first_process
     from synthforge.training.multitask import TrainConfig, train
 
-    out = out or Path("runs") / Path(config).stem
-    require_writable(out)
     overrides += (f"fit.minutes={minutes}",) if minutes else ()
     overrides += (f"fit.steps={steps}", "fit.minutes=0") if steps else ()
     report = train(load_config(TrainConfig, config_path("train", config), overrides), folders, out, resume)
@@ -118,7 +119,9 @@ def label_finetune(
     form, lastlayer trains the last layer of each head, finetune all weights; scratch trains the same
     network on the photographs alone, mix on photographs and synthetic data together.
     """
-    from synthforge.cli.out import require_writable
+    out = out or Path("runs") / f"{Path(target).stem}-{method}"
+    require_writable(out)
+
     from synthforge.config import config_path, load_config
     from synthforge.datasets.check import open_checked
     from synthforge.datasets.open import has_split
@@ -127,8 +130,6 @@ def label_finetune(
     from synthforge.training.label_finetune import LabelTrainConfig
     from synthforge.training.label_finetune import label_finetune as run
 
-    out = out or Path("runs") / f"{Path(target).stem}-{method}"
-    require_writable(out)
     overrides += (f"fit.steps={steps}",) if steps else ()
     overrides += (f"subset_seed={subset_seed}",) if subset_seed is not None else ()
     settings = load_config(LabelTrainConfig, config_path("train", config), overrides)
