@@ -175,11 +175,11 @@ def generate(
             source = SceneSource(resolved, device, batch_size)
             with bar("sample") as show:
 
-                def progress(done: int, wanted: int) -> None:
+                def advance(present: int, wanted: int) -> None:
                     check()
-                    show(done, wanted)
+                    show(present, wanted)
 
-                done = run(source, resolved, out, n, workers, shards, engine, progress)
+                done = run(source, resolved, out, n, workers, shards, engine, advance)
     except _Stopped as stop:
         click.echo(f"stopped; finished shards are kept in {out}. Run the same command again to go on.")
         sys.exit(128 + stop.number)
