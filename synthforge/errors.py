@@ -1,7 +1,10 @@
 """The one exception users see: what was wrong, where, and what to do."""
 
-from collections.abc import Iterable, Mapping
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from types import MappingProxyType
 
 
@@ -33,6 +36,20 @@ class DatasetError(SynthforgeError):
 
 class AssetError(SynthforgeError):
     """A model file or an optional dependency is missing or not what it claims to be."""
+
+
+@contextmanager
+def unforeseen(where: str, fix: str = "") -> Iterator[None]:
+    """Errors inside that nobody foresaw become one line that names `where` and the place in the code."""
+    try:
+        yield
+    except SynthforgeError:
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(last.filename).name}:{last.lineno}"
+        what = f"{type(error).__name__}: {' '.join(str(error).split())} ({place})"
+        raise SynthforgeError(what, where=where, fix=fix) from error
 
 
 def nearest(word: object, known: Iterable[str], synonyms: Mapping[str, str] = MappingProxyType({})) -> str:

@@ -22,19 +22,14 @@ class Registry:
     builtin: Mapping[str, str]
 
     def points(self) -> dict[str, EntryPoint]:
-        """Entry points by name, those of synthforge first.
+        """Entry points by name, those of synthforge first."""
+        own = {name: EntryPoint(name, value, self.group) for name, value in self.builtin.items()}
+        return own | {name: point for name, point in found(self.group).items() if name not in own}
 
-        Raises:
-            ConfigError: two things have one name.
-        """
-        added = found(self.group)
-        if taken := self.builtin.keys() & added.keys():
-            name = min(taken)
-            raise ConfigError(
-                f"{added[name].value} is called {name!r}, as one of synthforge's own",
-                where=f"entry points {self.group}", fix="rename it, or uninstall its package",
-            )  # fmt: skip
-        return {name: EntryPoint(name, value, self.group) for name, value in self.builtin.items()} | added
+    def package(self, name: str) -> str:
+        """`NAME VERSION` of the package that adds a thing, empty for one of synthforge's own."""
+        dist = self.points()[name].dist
+        return f"{dist.name} {dist.version}" if dist else ""
 
     def check(self, name: str) -> None:
         """
@@ -55,20 +50,8 @@ class Registry:
 
 
 def found(group: str) -> dict[str, EntryPoint]:
-    """Entry points of `group` ("synthforge.layouts", ...) by name; nothing is imported yet.
-
-    Raises:
-        ConfigError: two packages give the same name to different things.
-    """
-    points: dict[str, EntryPoint] = {}
-    for point in _announced(tuple(sys.path)).select(group=group):
-        if (other := points.setdefault(point.name, point)).value != point.value:
-            raise ConfigError(
-                f"both {other.value} and {point.value} are called {point.name!r}",
-                where=f"entry points {group}",
-                fix="uninstall one of the two packages",
-            )
-    return points
+    """Entry points of `group` ("synthforge.layouts", ...) by name; nothing is imported yet."""
+    return {point.name: point for point in _announced(tuple(sys.path)).select(group=group)}
 
 
 @cache
@@ -81,8 +64,16 @@ def load(point: EntryPoint) -> Any:
     """The object that an entry point names.
 
     Raises:
-        ConfigError: its package cannot be imported.
+        ConfigError: another thing has the same name, or its package cannot be imported.
     """
+    same = _announced(tuple(sys.path)).select(group=point.group, name=point.name)
+    if others := {p.value: p for p in same if p.value != point.value}:
+        other = next(iter(others.values()))
+        raise ConfigError(
+            f"both {other.value} and {point.value} are called {point.name!r}",
+            where=f"entry points {point.group}",
+            fix=f"uninstall the package {other.dist.name if other.dist else other.value}, or rename one",
+        )
     try:
         return point.load()
     except Exception as error:  # importing runs the package's own code, which may raise anything

@@ -167,3 +167,22 @@ def test_another_photograph_of_the_same_name_and_length_does_not_resume(tmp_path
 def test_impossible_values_name_the_key(key: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"{key}: {value} is not in \["):
         replace(GenerateConfig(), **{key: value})
+
+
+@pytest.mark.parametrize("fault", ["few vertices", "wrong type", "nan"])
+def test_what_a_backend_gives_back_is_checked_before_labels_are_made(fault):
+    source = tiny_source()
+    plain = source.backend.draw
+
+    def broken(params, vertices):
+        (render,) = plain(params, vertices)
+        if fault == "few vertices":
+            return [replace(render, vertices=render.vertices[:-5])]
+        if fault == "wrong type":
+            return [replace(render, rgb=render.rgb.astype(np.int64))]
+        return [replace(render, vertices=render.vertices * np.nan)]
+
+    source.backend.draw = broken
+    with pytest.raises(Exception, match="where finite|rgb") as error:
+        source(0)
+    assert "\n" not in str(error.value) or "rgb" in str(error.value)

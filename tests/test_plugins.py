@@ -39,8 +39,18 @@ def test_a_broken_package_is_one_line(put, tmp_path, value):
     assert value in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_name_that_two_packages_claim_is_refused(put):
-    put("one", thing="math:sqrt")
+def test_a_name_that_two_packages_claim_is_refused_where_it_is_asked_for(put):
+    put("one", thing="math:sqrt", other="math:exp")
     put("two", thing="math:cos")
-    with pytest.raises(ConfigError, match=r"math:(sqrt|cos) and math:(sqrt|cos) are called 'thing'"):
-        plugins.found("synthforge.things")
+    found = plugins.found("synthforge.things")
+    assert plugins.load(found["other"])(0) == 1
+    with pytest.raises(ConfigError, match=r"math:(sqrt|cos) and math:(sqrt|cos) are called 'thing'.*package"):
+        plugins.load(found["thing"])
+
+
+def test_the_name_of_something_own_cannot_be_taken(put):
+    put("thief", own="math:cos")
+    registry = plugins.Registry("thing", "synthforge.things", {"own": "math:sqrt", "second": "math:exp"})
+    assert registry.load("second")(0) == 1 and registry.package("own") == ""
+    with pytest.raises(ConfigError, match=r"math:cos and math:sqrt .* uninstall the package"):
+        registry.load("own")

@@ -18,7 +18,7 @@ from synthforge.datasets.shards import ShardSource
 from synthforge.datasets.source import Source, SourceInfo
 from synthforge.datasets.w300 import W300Source
 from synthforge.datasets.wflw import WflwSource
-from synthforge.errors import ConfigError, SynthforgeError
+from synthforge.errors import ConfigError, SynthforgeError, unforeseen
 
 CUSTOM_FILE = "dataset.yaml"  # describes the data folder it lies in, for the layout `custom`
 
@@ -66,7 +66,9 @@ def open_source(layout: str, folders: Sequence[Path], split: Split = "all") -> S
     if layout in LAYOUTS:
         return LAYOUTS[layout](folders, split)
     if layout in (added := plugins.found(GROUP)):
-        source = plugins.load(added[layout])(folders, split)
+        read = plugins.load(added[layout])
+        with unforeseen(f"layout {layout}"):
+            source = read(folders, split)
         if not (isinstance(source, PhotoSource) and isinstance(getattr(source, "info", None), SourceInfo)):
             what, fix = f"reads a {type(source).__name__}", "give a PhotoSource with its SourceInfo as `info`"
             raise ConfigError(what, where=f"layout {layout!r} ({added[layout].value})", fix=fix)

@@ -5,7 +5,7 @@ Imports nothing heavy: names are checked fast.
 
 from typing import TYPE_CHECKING
 
-from synthforge.errors import ConfigError
+from synthforge.errors import ConfigError, unforeseen
 from synthforge.plugins import Registry
 
 if TYPE_CHECKING:
@@ -22,10 +22,13 @@ def load_head(name: str) -> "synthforge.heads.base.HeadModel":
     Raises:
         ConfigError: there is no head of that name, or its package is broken.
         AssetError: its asset is missing; the message says how to add it.
+        SynthforgeError: it cannot be loaded.
     """
     from synthforge.heads.base import HeadModel
 
-    head = HEADS.load(name)()
+    make = HEADS.load(name)
+    with unforeseen(f"head {name}", "repair or uninstall the package that adds it"):
+        head = make()
     if not isinstance(head, HeadModel):
         raise ConfigError(
             f"got {type(head).__name__}, no synthforge.heads.base.HeadModel", where=f"head {name}",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal, get_type_hints
 
 from synthforge.attributes import ATTRIBUTES
@@ -81,6 +82,10 @@ class GenerateConfig:
         for key, (low, high) in limits.items():
             if not low <= getattr(self, key) <= high:
                 raise ConfigError(f"{getattr(self, key)} is not in [{low}, {high}]", where=key)
+        if self.name != Path(self.name).name:
+            raise ConfigError(
+                f"{self.name!r} is no name of a folder", where="name", fix="leave out the slashes"
+            )
         HEADS.check(self.head)
         backend = self.backend_class
         if not isinstance(self.settings, backend.Config):

@@ -11,10 +11,11 @@ from jaxtyping import Float
 from synthforge.annotate import annotate
 from synthforge.attributes import ATTRIBUTES
 from synthforge.cameras.project import to_camera, to_pixels
-from synthforge.errors import SynthforgeError
+from synthforge.errors import SynthforgeError, unforeseen
 from synthforge.generators.base import Backend, Capabilities, Setup
+from synthforge.generators.registry import BACKENDS
 from synthforge.heads.base import HeadModel
-from synthforge.heads.registry import load_head
+from synthforge.heads.registry import HEADS, load_head
 from synthforge.landmark_sets import dense_set
 from synthforge.pipeline.config import GenerateConfig
 from synthforge.scene.attributes import attribute_table
@@ -64,7 +65,8 @@ class SceneSource:
     def backend(self) -> Backend:
         one_view = self.config.scene.views_per_identity == 1
         setup = Setup(self.head, one_view, self.device, self.batch_size)
-        return self.config.backend_class(self.config.settings, setup)
+        with unforeseen(f"backend {self.config.backend}"):
+            return self.config.backend_class(self.config.settings, setup)
 
     @cached_property
     def layout(self) -> Layout:
@@ -89,7 +91,10 @@ class SceneSource:
         """What made the samples, as `dataset.json` states it."""
         c = self.config
         assets = {f"heads/{c.head}": self.head.sha256} | self.backend.assets
-        return {"backend": c.backend, "head": c.head, "assets": assets} | self.backend.about
+        added = {"backend": BACKENDS.package(c.backend), "head": HEADS.package(c.head)}
+        packages = {kind: package for kind, package in added.items() if package}
+        about = {"backend": c.backend, "head": c.head, "assets": assets} | self.backend.about
+        return about | ({"packages": packages} if packages else {})
 
     def __getstate__(self) -> dict[str, Any]:
         return {"config": self.config, "device": self.device, "batch_size": self.batch_size}
@@ -131,7 +136,29 @@ class SceneSource:
         return [done[index] for index in indices]
 
     def _drawn(self, params: Sequence[SceneParams] = (), vertices: Sequence[np.ndarray] = ()) -> list[Render]:
-        return self.backend.draw(params, np.stack(vertices)) if params else []
+        """Images of posed heads.
+
+        Raises:
+            SynthforgeError: the backend gives back something else.
+        """
+        if not params:
+            return []
+        renders = self.backend.draw(params, np.stack(vertices))
+        for p, posed, render in zip(params, vertices, renders, strict=True):
+            self._check(p, posed, render)
+        return renders
+
+    def _check(self, params: SceneParams, posed: np.ndarray, render: Render) -> None:
+        """Labels are made from arrays of the right shape and type only."""
+        expected = {"rgb": ((*params.camera.size, 3), np.uint8), "vertices": (posed.shape, np.floating)}
+        for name, (shape, kind) in expected.items():
+            array = getattr(render, name)
+            if array.shape != shape or not np.issubdtype(array.dtype, kind) or not np.isfinite(array).all():
+                raise SynthforgeError(
+                    f"{name} is {array.dtype} {array.shape} where finite {kind.__name__} {shape} is expected",
+                    where=f"backend {self.config.backend}, sample {params.index}",
+                    fix="repair the backend's draw()",
+                )
 
     def attempt(self, index: int) -> int:
         """Which draw of an index is the first that is not rejected, told without its image if that can be."""
@@ -155,7 +182,7 @@ class SceneSource:
     def render(self, params: SceneParams) -> Frame:
         """Image and labels of given parameters."""
         vertices = posed_heads(self.head, [params])
-        (render,) = self.backend.draw([params], vertices)
+        (render,) = self._drawn([params], list(vertices))
         return self.frame(params, vertices[0], render)
 
     def _sample(self, index: int, rejected: Sequence[str]) -> SceneParams:

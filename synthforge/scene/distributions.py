@@ -294,6 +294,10 @@ def _given(args: Any, where: str) -> tuple[str, dict[str, Distribution]]:
     if not isinstance(args, dict) or len(args) != 1 or not isinstance(next(iter(args.values())), dict):
         raise ConfigError("expected {attribute: {value: distribution, ...}}", where=where)
     name, plain = next(iter(args.items()))
+    if not plain:
+        raise ConfigError(
+            f"no case for any value of {name}", where=where, fix="give {value: distribution, ...}"
+        )
     cases = {
         str(value): Distribution.from_plain(case, f"{where}: {name}: {value}")
         for value, case in plain.items()

@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from synthforge.cameras.lens import NAMES as LENS
 from synthforge.cameras.orbit import camera_at, eg3d_camera, orbit_camera, orbit_direction
+from synthforge.errors import ConfigError
 from synthforge.scene.config import CameraConfig, PoseConfig
 from synthforge.scene.distributions import Stream
 from synthforge.types import Camera, SceneParams
@@ -43,7 +44,8 @@ def draw_camera(
     jitter = draw("look_at_jitter", config.look_at_jitter, 3)
     size = (resolution, resolution)
     given = config.distance or config.view_height
-    assert given is not None  # the configuration has exactly one
+    if given is None:
+        raise ConfigError("neither distance nor view_height is given", where="scene: camera")
     if "distance" in fixed or (config.distance is not None and "view_height" not in fixed):
         distance = draw("distance", given)
     else:

@@ -11,7 +11,6 @@ import queue
 import signal
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -24,7 +23,7 @@ from typing import Any
 
 import cv2
 
-from synthforge.errors import SynthforgeError
+from synthforge.errors import SynthforgeError, unforeseen
 from synthforge.storage.shards import ShardPlan
 from synthforge.storage.source import SampleSource
 from synthforge.storage.writer import Record, encode_frame
@@ -88,7 +87,7 @@ def _tasks(source: SampleSource, plans: Iterable[ShardPlan]) -> Iterator[Task]:
         if source.batch:
             for start in range(0, len(indices), source.batch):
                 batch = indices[start : start + source.batch]
-                with _named(f"samples {batch[0]} to {batch[-1]}"):
+                with unforeseen(f"samples {batch[0]} to {batch[-1]}"):
                     drawn = source.draw(batch)
                 yield from zip(batch, drawn, strict=True)
         else:
@@ -233,21 +232,6 @@ def _work(index: int, drawn: Any) -> Stored:
 
 
 def _make(source: SampleSource, index: int, drawn: Any) -> Stored:
-    with _named(f"sample {index}"):
+    with unforeseen(f"sample {index}"):
         sample = source(index) if drawn is None else source.finish(drawn)
         return encode_frame(sample.frame, source.layout), sample.rejected
-
-
-@contextmanager
-def _named(what: str) -> Iterator[None]:
-    """Unforeseen errors inside become one line that names the sample and the place in the code."""
-    try:
-        yield
-    except SynthforgeError:
-        raise
-    except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(last.filename).name}:{last.lineno}"
-        raise SynthforgeError(
-            f"{type(error).__name__}: {' '.join(str(error).split())} ({place})", where=what
-        ) from error

@@ -50,7 +50,7 @@ def test_it_prints_the_table_and_says_where_the_files_lie(run_folder, photograph
     names = {"ced.svg", "panels.png", "per_image.csv", "scores.csv", "scores.json", "scores.md", "summary.md"}
     assert {p.name for p in out.iterdir()} == names
     table = (out / "summary.md").read_text()
-    assert table in result.stdout and f"results in {out}: ced.svg" in result.stdout.splitlines()[-1]
+    assert table in result.stdout and f"results in {out}: ced.svg" in result.stdout.splitlines()[-2]
     assert "| NME (%) | 51 |" in table and "jaw" not in table and "outer eye corners" in table
     scores = json.loads((out / "scores.json").read_text())
     assert scores["protocol"]["name"] == protocol and scores["protocol"]["images"] == 3
