@@ -2,7 +2,8 @@
 
 A class is read by its fields, unless it has `from_plain(data, where)` and reads itself. What reads itself is
 one value, as a distribution is, unless `plain_keys(data)` names its keys and their types. `KIND` of a class
-is the folder below `configs/` that holds its named configurations.
+is the folder below `configs/` that holds its named configurations. `more_keys(data)` are full names of keys
+that its tables may have besides.
 """
 
 import dataclasses
@@ -232,7 +233,8 @@ def find_key(cls: type, data: dict, key: str) -> str:
     Raises:
         ConfigError: there is none (the message names the nearest), or there are several.
     """
-    keys = list(dict.fromkeys(all_keys(cls, data)))
+    more = getattr(cls, "more_keys", lambda data: ())
+    keys = list(dict.fromkeys([*all_keys(cls, data), *more(data)]))
     found = [key] if key in keys else [name for name in keys if name.endswith(f".{key}")]
     if len(found) == 1 or _may_be_new(cls, data, key):
         return found[0] if found else key

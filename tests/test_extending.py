@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from synthforge import conformance
+from synthforge.api.renderer import Renderer
 from synthforge.cli import main
 from synthforge.config import load_config
 from synthforge.errors import ConfigError
@@ -22,6 +23,8 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "extending.md"
 FAULTY = '''
 import numpy as np
 from clay import Clay
+from synthforge.attributes import Attribute
+from synthforge.generators.base import Capabilities
 from synthforge.heads.base import HeadModel
 from synthforge.types import Render
 import block
@@ -51,6 +54,16 @@ class Entangled(Clay):
         return [Render(r.rgb // 2 + len(params), r.vertices) for r in super().draw(params, vertices)]
 
 
+class Painted(Clay):
+    """An attribute of its own, which colours the picture."""
+
+    capabilities = Capabilities({"paint": Attribute("paint", "its coat", "white", words=("white", "blue"))})
+
+    def image(self, params, vertices):
+        white = params.attributes.get("paint") != "blue"
+        return super().image(params, vertices) * np.uint8([white, white, 1])
+
+
 class Untold(Clay):
     """Settings are not looked at."""
 
@@ -75,8 +88,11 @@ def inflated():
     head.forward = lambda *inputs: 1.01 * forward(*inputs)
     return head
 '''
+BACKENDS_THERE = ("Beside", "Restless", "Entangled", "Painted", "Untold")
 POINTS = {
-    "synthforge.backends": {n.lower(): f"faulty:{n}" for n in ("Beside", "Restless", "Entangled", "Untold")}
+    "synthforge.backends": {
+        n.lower(): f"faulty:{n}" for n in ("Beside", "Restless", "Entangled", "Painted", "Untold")
+    }
     | {"broken": "faulty:nothing", "number": "math:pi"},
     "synthforge.heads": {name: f"faulty:{name}" for name in ("exchanged", "inflated")},
 }
@@ -187,6 +203,28 @@ def test_settings_of_another_backend_are_refused(packages) -> None:
         load_config(GenerateConfig, None, ["backend=clay", "wall=300"])
     with pytest.raises(ConfigError, match="the backend clay has no lens"):
         load_config(GenerateConfig, None, ["backend=clay", "scene.camera.lens={k1: 0.01}"])
+
+
+def test_an_attribute_of_its_own_is_set_by_its_name(packages, tmp_path) -> None:
+    small = ("--backend", "painted", "--n", 1, "--resolution", 32, "--codec", "png", "--workers", 0)
+    wanted = ("--set", "paint=blue", "--set", "eyeglasses=clear")
+    done = call("generate", *small, "--out", tmp_path / "x", *wanted)
+    assert "note: the backend painted does not draw eyeglasses\n" in done.stderr
+    sample = DatasetReader(tmp_path / "x").read(0)
+    assert sample["attributes"] | {"paint": "blue"} == sample["attributes"]
+    assert not sample["rgb"][..., :2].any() and sample["rgb"][..., 2].any()
+    listed = call("attributes", "--backend", "painted").output
+    assert listed.startswith("paint: its coat\n  word: white, blue\n") and "eyeglasses" not in listed
+    file = tmp_path / "mine.yaml"
+    file.write_text("base: default\nbackend: painted\nscene: {attributes: {headwear: cap}}\n")
+    assert load_config(GenerateConfig, file).not_drawn(file, []) == ["headwear"]
+    assert load_config(GenerateConfig, None, ["backend=painted"]).not_drawn("default", []) == []
+    with pytest.raises(ConfigError, match="unknown value 'red'; use one of: white, blue"):
+        load_config(GenerateConfig, None, ["backend=painted", "paint=red"])
+    renderer = Renderer(backend="painted", resolution=32)
+    assert not renderer.render(paint="blue").rgb[..., :2].any()
+    with pytest.raises(ConfigError, match="the backend painted does not draw it; it draws: paint$"):
+        renderer.render(eyeglasses="clear")
 
 
 def test_a_configuration_with_its_backend_reads_back(packages) -> None:

@@ -9,14 +9,13 @@ from synthforge.pipeline.config import GenerateConfig, chosen
 
 
 def resolve(config: Path | str | None, keys: dict[str, Any], device: str, batch_size: int) -> GenerateConfig:
-    """A configuration with keys set as `--set KEY=VALUE` does (None: left alone), its backend made ready.
+    """A configuration with keys set as `--set KEY=VALUE` does (None: null), its backend made ready.
 
     Raises:
         ConfigError: there is no such configuration, or a key or value is wrong.
         AssetError: a file that the head or the backend needs is missing.
     """
-    given = {key: value for key, value in keys.items() if value is not None}
-    plain = {k: v if isinstance(v, str) else json.dumps(v, default=str) for k, v in given.items()}
+    plain = {k: v if isinstance(v, str) else json.dumps(v, default=str) for k, v in keys.items()}
     name, settings = chosen(None if config is None else str(config), plain)
     resolved = load_config(GenerateConfig, config_path(GenerateConfig.KIND, name), settings)
     prepare = resolved.backend_class.prepare

@@ -97,6 +97,7 @@ class Predictor:
     """
 
     def __init__(self, model: Path | str = SHIPPED, device: str = "auto", all_faces: bool = False):
+        self._given = model, device, all_faces
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if device.startswith("cuda") and not torch.cuda.is_available():
@@ -107,6 +108,9 @@ class Predictor:
         self.classes = self.model.schema.names
         self.depth_meaning: str = MEANING[self.model.net.config.depth_target]
         self._net, self._detector = FaceModel(self.model), Detector(all_faces)
+
+    def __reduce__(self) -> tuple[type["Predictor"], tuple[Path | str, str, bool]]:
+        return Predictor, self._given  # OpenCV's detectors cannot be pickled
 
     @overload
     def __call__(self, images: Image) -> PictureLabels: ...

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from synthforge.api.config import resolve
+from synthforge.attributes import ATTRIBUTES
 from synthforge.config import located
 from synthforge.errors import ConfigError, nearest, one_of
+from synthforge.pipeline.config import GenerateConfig
 from synthforge.pipeline.source import SceneSource
 from synthforge.scene.config import FIXABLE, SceneConfig, check_attribute, check_range
 from synthforge.scene.distributions import Distribution
@@ -45,7 +47,14 @@ class Renderer:
         **overrides: Any,
     ):
         chosen = {"head": head, "backend": backend, "resolution": resolution, "seed": seed}
-        self.config = resolve(config, chosen | overrides, device, 0)
+        given = {key: value for key, value in chosen.items() if value is not None}
+        self.__setstate__((resolve(config, given | overrides, device, 0), device))
+
+    def __getstate__(self) -> tuple[GenerateConfig, str]:
+        return self.config, self._source.device
+
+    def __setstate__(self, state: tuple[GenerateConfig, str]) -> None:
+        self.config, device = state
         self._source = SceneSource(self.config, device)
         self._attempt = lru_cache(maxsize=4096)(self._source.attempt)
         self._attributes = self._source.can.attributes
@@ -90,6 +99,10 @@ class Renderer:
         scene, known = self.config.scene, self.keywords
         for name in fixed:
             if name not in known:
+                if name in ATTRIBUTES:
+                    what = f"the backend {self.config.backend} does not draw it"
+                    drawn = ", ".join(self._attributes) or "no attributes"
+                    raise ConfigError(what, where=f"render: {name}", fix=f"it draws: {drawn}")
                 close = nearest(name, (*known, "index", "camera"))
                 fix = "`synthforge attributes` lists the attributes, docs/api.md the rest"
                 raise ConfigError(f"unknown keyword {name!r}{close}", where="render", fix=fix)

@@ -102,12 +102,12 @@ def _stopped_by_signals() -> Iterator[Callable[[], None]]:
 @click.option(
     "--views-per-identity", cls=Setting, of=SCENE, type=int, help="Consecutive samples that show one person."
 )
-@click.option("--device", default="auto", help="For next3d: cpu, cuda, cuda:1, ...")
+@click.option("--device", default="auto", help="Of backends that draw in batches: cpu, cuda, ...")
 @click.option(
     "--batch-size",
     type=click.IntRange(0),
     default=0,
-    help="For next3d: samples drawn at once; 0 takes what suits the device.",
+    help="Of backends that draw in batches: samples drawn at once; 0 takes what suits the device.",
 )
 @set_option
 @click.option(
@@ -198,7 +198,11 @@ def resolved_config(config: str | None, options: dict[str, Any], overrides: tupl
     from synthforge.cli.settings import resolve
     from synthforge.pipeline.config import GenerateConfig, chosen
 
-    return resolve(GenerateConfig, *chosen(config, options, overrides))
+    name, settings = chosen(config, options, overrides)
+    resolved = resolve(GenerateConfig, name, settings)
+    if names := resolved.not_drawn(name, settings):
+        click.echo(f"note: the backend {resolved.backend} does not draw {', '.join(names)}", err=True)
+    return resolved
 
 
 @click.command()

@@ -15,7 +15,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "generate --preview --set eyeglasses=clear --set 'age={uniform: [60, 80]}'",
         "generate --config paper --n 100 --seed 7",
     ),
-    "attributes": ("attributes", "attributes --config paper --json"),
+    "attributes": ("attributes", "attributes --config paper --json", "attributes --backend pathtrace"),
     "config": ("config list", "config show default --set eyeglasses=clear"),
     "config list": ("config list",),
     "config show": ("config show default", "config show small --kind train --set fit.steps=1e4"),

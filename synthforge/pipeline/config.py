@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_type_hints
 
+from synthforge import strict_yaml
 from synthforge.attributes import ATTRIBUTES
-from synthforge.config import located, read_keys, to_dict
+from synthforge.config import config_path, located, named_configs, read_keys, to_dict
 from synthforge.errors import ConfigError
 from synthforge.generators.base import Backend
 from synthforge.generators.registry import BACKENDS, DEFAULT, backend_class
@@ -51,6 +52,13 @@ class GenerateConfig:
         del keys["settings"], keys["KIND"]
         name = str(plain.get("backend", DEFAULT))
         return keys | ({name: backend_class(name).Config} if name in BACKENDS.points() else {})
+
+    @classmethod
+    def more_keys(cls, plain: Mapping[str, Any]) -> list[str]:
+        """Full names of the attributes that the backend draws."""
+        name = str(plain.get("backend", DEFAULT))
+        drawn = backend_class(name).capabilities.attributes if name in BACKENDS.points() else ()
+        return [f"scene.attributes.{attribute}" for attribute in drawn]
 
     @classmethod
     def from_plain(cls, plain: dict, where: str) -> "GenerateConfig":
@@ -114,6 +122,21 @@ class GenerateConfig:
         """The scene with the attributes that the backend draws alone."""
         attributes = drawn_attributes(self.scene.attributes, self.backend_class.capabilities.attributes)
         return replace(self.scene, attributes=attributes)
+
+    def not_drawn(self, config: Path | str, settings: Sequence[str]) -> list[str]:
+        """Attributes that somebody set though the backend does not draw them.
+
+        Args:
+            config: name or path of the configuration; attributes in one that ships are nobody's wish.
+            settings: `KEY=VALUE` set over it.
+        """
+        keys = [part for setting in settings for part in setting.partition("=")[0].split(".")]
+        path = config_path(self.KIND, str(config))
+        if path not in named_configs(self.KIND).values():
+            scene = (strict_yaml.read(path) or {}).get("scene") or {}
+            keys += scene.get("attributes") or ()
+        left = self.scene.attributes.keys() - self.drawn.attributes.keys()
+        return [key for key in dict.fromkeys(keys) if key in left]
 
 
 def chosen(

@@ -1,6 +1,7 @@
 """`Predictor` gives what `synthforge predict` writes, in the picture's own pixels."""
 
 import json
+import pickle
 from pathlib import Path
 
 import cv2
@@ -52,6 +53,12 @@ def test_landmarks_are_near_the_true_ones(predictor, folder, frame):
     covered = frame.segmentation_bare[::4, ::4] > 0
     seen = answer.segmentation[30:286:4, 120:376:4] > 0
     assert (covered & seen).sum() > 0.5 * covered.sum()
+
+
+def test_a_pickled_one_gives_the_same(predictor, folder):
+    first, again = (p(folder / "face.png") for p in (predictor, pickle.loads(pickle.dumps(predictor))))
+    assert first.faces[0].box == again.faces[0].box
+    assert np.array_equal(first.segmentation, again.segmentation)
 
 
 def test_it_is_what_the_command_writes(predictor, folder, tmp_path):

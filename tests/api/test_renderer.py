@@ -1,5 +1,6 @@
 """`Renderer.render` draws what it is asked for, and leaves the rest of the person alone."""
 
+import pickle
 import re
 
 import cv2
@@ -45,6 +46,12 @@ def test_the_same_call_gives_the_same_bytes(renderer):
     assert same(first, renderer.render(**wanted))
     assert same(first, synthforge.Renderer("anthro", "raster", 96, "default", 0).render(**wanted))
     assert not same(first, renderer.render(**wanted | {"index": 4}))
+
+
+def test_a_pickled_one_draws_the_same(renderer):
+    own = synthforge.Renderer(resolution=64, seed=3, device="cpu")
+    again = pickle.loads(pickle.dumps(own))
+    assert again.config == own.config and same(own.render(2, age=70), again.render(2, age=70))
 
 
 def test_what_is_asked_for_is_there_and_the_rest_stays(renderer):
@@ -154,5 +161,8 @@ def test_mistakes_when_it_is_built():
         synthforge.Renderer(config="defalt")
     with pytest.raises(synthforge.SynthforgeError, match="resolution: 5 is not in"):
         synthforge.Renderer(resolution=5)
+    with pytest.raises(synthforge.SynthforgeError, match="eyeglasses: .*None"):
+        synthforge.Renderer(eyeglasses=None)
+    assert synthforge.Renderer(view_height=None, distance=2).config.scene.camera.view_height is None
     with pytest.raises(synthforge.SynthforgeError, match="unknown head 'nobody'"):
         synthforge.Renderer(head="nobody")
