@@ -2,7 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.spatial import KDTree
+from scipy.spatial import cKDTree
 
 
 def closest_on_triangles(
@@ -53,7 +53,8 @@ def nearest_on_surface(
     among = np.arange(len(faces)) if among is None else np.asarray(among)
     corners = vertices[faces[among]]
     n_candidates = min(n_candidates, len(among))
-    _, candidate = KDTree(corners.mean(1)).query(points, n_candidates)
+    # not KDTree, whose smaller leaves order equal distances in another way
+    _, candidate = cKDTree(corners.mean(1)).query(points, n_candidates)
     candidate = candidate.reshape(len(points), n_candidates)
     barycentric = closest_on_triangles(
         np.broadcast_to(points[:, None], (*candidate.shape, 3)), corners[candidate]

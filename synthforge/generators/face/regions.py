@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import ndimage
 from scipy.interpolate import CubicSpline
-from scipy.spatial import KDTree
+from scipy.spatial import cKDTree
 
 from synthforge.conventions import CLASS_ID
 from synthforge.generators.shading.numeric import smoothstep as step
@@ -49,7 +49,7 @@ class FaceRegions:
         skin = np.ones(len(head.vertices), bool)
         skin[np.unique(head.faces[np.isin(head.face_part, inside)])] = False
         near = np.flatnonzero(skin & (head.canonical[:, 2] > 0.04))
-        tree, lids = KDTree(head.canonical[near]), _lids(head)
+        tree, lids = cKDTree(head.canonical[near]), _lids(head)
         return cls(
             fields=_fields(head), masks=_soft_masks(head), lids=lids,
             lid_skin=tuple(near[tree.query(line, k=4)[1]] for line in lids), brow=_brow_borders(head),

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.spatial import KDTree
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from synthforge.attributes import Appearance
@@ -34,7 +34,7 @@ class OuterSkin:
     faces: Int[np.ndarray, " f"]
     on_ears: Bool[np.ndarray, " f"]
     lowest: Float[np.ndarray, " f"]
-    tree: KDTree
+    tree: cKDTree
     vertices: Int[np.ndarray, " n"]
     shift: Float[np.ndarray, " 3"]
 
@@ -48,7 +48,7 @@ class OuterSkin:
         lowest = head.canonical[head.faces[faces], 1].min(1)
         shift = (head.vertices.numpy() - head.canonical)[vertices].mean(0).astype(np.float64)
         on_ears = np.isin(face_classes(head)[faces], (CLASS_ID["left_ear"], CLASS_ID["right_ear"]))
-        return cls(faces, on_ears, lowest, KDTree(head.canonical[vertices]), vertices, shift)
+        return cls(faces, on_ears, lowest, cKDTree(head.canonical[vertices]), vertices, shift)
 
 
 def outer_faces(head: HeadModel, ears: bool) -> Int[np.ndarray, " f"]:

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 from numba import njit
-from scipy.spatial import KDTree
+from scipy.spatial import cKDTree
 
 from synthforge.generators.shading.numeric import unit
 
@@ -29,7 +29,7 @@ def follow(
         clump: how much strands are drawn to the nearest guide at their tip, 0 to 1.
         points: of each path.
     """
-    near, at = KDTree(guide_key).query(key, k=min(_NEAREST, len(guides)))
+    near, at = cKDTree(guide_key).query(key, k=min(_NEAREST, len(guides)))
     near, at = near.reshape(len(key), -1), at.reshape(len(key), -1)
     weight = 1 / (near + 0.002) ** 2  # 2 mm: weights change smoothly
     weight /= weight.sum(1, keepdims=True)

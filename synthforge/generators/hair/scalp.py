@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import KDTree
+from scipy.spatial import cKDTree
 
 from synthforge.generators.geometry.accessory import Accessory
 from synthforge.generators.geometry.meshes import between, clip_triangles
@@ -85,13 +85,13 @@ class _Scalp(Grower):
         return replace(depth, radius=np.where(depth.radius > 0, np.maximum(smooth, depth.radius), 0))
 
     @cached_property
-    def body(self) -> tuple[KDTree, np.ndarray, np.ndarray, np.ndarray]:
+    def body(self) -> tuple[cKDTree, np.ndarray, np.ndarray, np.ndarray]:
         """Search tree of points of neck and shoulders (m, relative to the braincase), the points, their
         normals, and the thickness (m) of clothes there."""
         skin = np.unique(self.head.faces[outer_faces(self.head, ears=False)])
         skin = skin[self.head.canonical[skin, 1] < -0.08][::_EVERY]
         points, normals = self.to_head(self.vertices[skin]), self.normals[skin] @ self.turn
-        tree, thick = KDTree(points), np.zeros(len(skin))
+        tree, thick = cKDTree(points), np.zeros(len(skin))
         for cloth in self.under:
             worn = self.to_head(cloth.vertices.astype(np.float64))
             near, at = tree.query(worn)

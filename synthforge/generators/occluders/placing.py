@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.spatial import ConvexHull, KDTree
+from scipy.spatial import ConvexHull, cKDTree
 from scipy.spatial.transform import Rotation
 
 from synthforge.cameras.project import project
@@ -117,7 +117,7 @@ class _Face:
     def distance(self) -> Callable[[np.ndarray], np.ndarray]:
         """Signed distance of points to the skin near them, positive outside."""
         near = self.vertices[:, 2] > -0.12
-        tree = KDTree(self.vertices[near])
+        tree = cKDTree(self.vertices[near])
         normals = unit(vertex_normals(self.vertices, self.faces)[near])
 
         def signed(points: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial import KDTree
+from scipy.spatial import cKDTree
 
 _NEAR = 0.007  # m, distance below which most of the light is blocked
 _MOST = 0.72  # share blocked where they touch
@@ -19,7 +19,7 @@ def contact_visibility(
     if len(others) == 0:
         return out
     close = np.flatnonzero(_within(points, others))
-    far, _ = KDTree(others).query(points[close], distance_upper_bound=3 * _NEAR)
+    far, _ = cKDTree(others).query(points[close], distance_upper_bound=3 * _NEAR)
     out[close] = 1 - _MOST * np.exp(-((far / _NEAR) ** 1.5))
     return out
 
