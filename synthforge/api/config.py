@@ -1,11 +1,24 @@
 """Configurations of data sets from Python's arguments, by the rules of the command line."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from synthforge.config import config_path, load_config
+from synthforge.errors import ConfigError
 from synthforge.pipeline.config import GenerateConfig, chosen
+
+
+def as_path(value: Any, where: str) -> Path:
+    """A path that a user gave.
+
+    Raises:
+        ConfigError: it is none; `where` names the argument.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise ConfigError(f"expected a path, got {value!r}", where=where)
+    return Path(value)
 
 
 def resolve(config: Path | str | None, keys: dict[str, Any], device: str, batch_size: int) -> GenerateConfig:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from synthforge.api.config import as_path
 from synthforge.errors import DatasetError, nearest
 from synthforge.storage.reader import DatasetReader
 from synthforge.types import SceneParams
@@ -40,7 +41,7 @@ class Dataset(torch.utils.data.Dataset):
     """
 
     def __init__(self, path: Path | str, fields: Sequence[str] | None = None):
-        self.reader = DatasetReader(path)
+        self.reader = DatasetReader(as_path(path, "load"))
         self.rows: Sequence[int] = range(len(self.reader))
         self.keys: tuple[str, ...] = self.reader.keys
         if fields is not None:
@@ -149,6 +150,7 @@ def load(path: Path | str, fields: Sequence[str] | None = None) -> Dataset:
         fields: names of what is wanted of each sample, such as `["rgb", "attributes/age"]`; default: all.
             What is not named is not read.
     Raises:
+        ConfigError: `path` is none.
         DatasetError: no data set there, or no field of that name.
     """
     return Dataset(path, fields)

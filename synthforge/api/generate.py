@@ -1,9 +1,10 @@
 """`synthforge.generate`: a data set from Python."""
 
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from synthforge.api.config import resolve
+from synthforge.api.config import as_path, resolve
 from synthforge.api.dataset import Dataset
 from synthforge.errors import ConfigError
 from synthforge.pipeline.source import SceneSource
@@ -37,9 +38,11 @@ def generate(
         DatasetError: `out` holds something else, or cannot be written.
         AssetError: a file that the head or the backend needs is missing.
     """
-    if n < 1:
-        raise ConfigError(f"{n} samples", where="generate: n", fix="ask for at least 1")
+    for name, value, least in (("n", n, 1), ("workers", workers, 0), ("batch_size", batch_size, 0)):
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+            fix = f"give a whole number, {least} or more"
+            raise ConfigError(f"got {value!r}", where=f"generate: {name}", fix=fix)
     resolved = resolve(config, overrides, device, batch_size)
-    out = Path(out) if out else Path("out") / resolved.name
+    out = as_path(out, "generate: out") if out else Path("out") / resolved.name
     run(SceneSource(resolved, device, batch_size), resolved, out, n, workers)
     return Dataset(out)

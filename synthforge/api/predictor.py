@@ -145,7 +145,7 @@ def _picture(image: Any) -> Picture:
             return shown[0]
         raise DatasetError("cannot be read as a picture", where=str(image))
     rgb = np.asarray(image)
-    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or not rgb.size:
         what = f"got {rgb.dtype} of shape {rgb.shape}"
         raise DatasetError(what, where="Predictor", fix="give a file or an array uint8 h w 3, sRGB")
     return Picture(Input(Path("array"), ""), np.ascontiguousarray(rgb))

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from numba import njit
 
 from synthforge.cameras.lens import distort, undistort
+from synthforge.errors import GeometryError
 from synthforge.types import Camera
 
 
@@ -55,7 +56,15 @@ def sample_places(camera: Camera) -> Float[np.ndarray, "h w 2"] | None:
 
 
 def project(points_world: Float[np.ndarray, "*n 3"], camera: Camera) -> Float[np.ndarray, "*n 3"]:
-    """World points (m) as x, y in pixels and z-depth in metres."""
+    """World points (m) as x, y in pixels and z-depth in metres.
+
+    Raises:
+        GeometryError: these are no points.
+    """
+    if (shape := np.shape(points_world))[-1:] != (3,):
+        raise GeometryError(
+            f"points of shape {shape}", where="project", fix="give x, y, z along the last axis"
+        )
     return to_pixels(to_camera(points_world, camera), camera)
 
 
@@ -82,9 +91,15 @@ def unproject(
     """World points (m) of pixels at z-depth (m): the inverse of `project`.
 
     Raises:
-        GeometryError: the lens cannot be inverted at a pixel.
+        GeometryError: these are no pixels with a depth each, or the lens cannot be inverted at one.
     """
-    points = from_pixels(np.asarray(pixels), np.asarray(depth), camera)
+    pixels, depth = np.asarray(pixels), np.asarray(depth)
+    if pixels.shape != (*depth.shape, 2):
+        what = f"pixels of shape {pixels.shape} and depths of shape {depth.shape}"
+        raise GeometryError(
+            what, where="unproject", fix="give x, y along the last axis, and a depth for each"
+        )
+    points = from_pixels(pixels, depth, camera)
     return _transform(points.reshape(-1, 3), camera.cam2world).reshape(points.shape)
 
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from synthforge.conventions import CLASS_NAMES, N_LANDMARKS
 from synthforge.datasets.photos import PhotoSource
-from synthforge.datasets.sample import Sample
+from synthforge.datasets.sample import CheckError, Sample, require_known
 from synthforge.datasets.sides import Sides, observed_sides
+from synthforge.datasets.source import SourceInfo
 from synthforge.errors import DatasetError
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,24 @@ def survey(
     return result
 
 
+def _require_form(sample: Sample, info: SourceInfo) -> None:
+    """Raise CheckError where a reader gives what its `info` does not say, or what training cannot take."""
+    rgb, points, ids = sample.rgb, sample.points, sample.target
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
+        what, fix = f"rgb is {rgb.dtype} of shape {rgb.shape}", "the reader must give uint8 h w 3"
+        raise CheckError("E112", what, where=sample.name, fix=fix)
+    if info.points and points is not None and points.shape != (info.points, 2):
+        fix = f"the reader's info says {info.points} landmarks"
+        raise CheckError("E107", f"points are of shape {points.shape}", where=sample.name, fix=fix)
+    if info.schema and ids is not None:
+        if ids.dtype != np.uint8 or ids.ndim != 2:
+            what, fix = f"target is {ids.dtype} of shape {ids.shape}", "the reader must give uint8 h w"
+            raise CheckError("E105", what, where=sample.name, fix=fix)
+        require_known(ids, len(info.schema), sample.name)
+
+
 def _record(sample: Sample, source: PhotoSource) -> Record:
+    _require_form(sample, source.info)
     ids = frozenset() if sample.target is None else frozenset(np.unique(sample.target).tolist())
     facts: dict = {"print": _picture_hash(sample.rgb)}
     if (points := sample.points) is not None:

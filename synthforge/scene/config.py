@@ -62,6 +62,7 @@ class CameraConfig:
     `convention: eg3d` reads them as EG3D's camera label does, which Next3D and SynthForge use
     (`cameras.eg3d_camera`): distance in volume units of 0.4 m from the volume's origin.
 
+    `look_at_jitter` is how far beside the face the camera looks, drawn for each axis.
     `lens` draws coefficients of the lens's distortion by name; those not named are 0.
     """
 
@@ -87,7 +88,7 @@ class CameraConfig:
             _check("distance", self.distance, 0.3, 100)
         if self.view_height is not None:
             _check("view_height", self.view_height, 0.05, 10)
-        _check("look_at_jitter", self.look_at_jitter, -1, 1)
+        _check("look_at_jitter", self.look_at_jitter, -0.2, 0.2)
         if self.convention == "eg3d" and self.distance is None:
             fix = "set distance: 2.7 and view_height: null"
             raise ConfigError("eg3d needs a distance", where="convention", fix=fix)

@@ -13,6 +13,7 @@ from synthforge.errors import ConfigError, DatasetError
 from synthforge.provenance import differences
 from synthforge.storage.files import publish
 from synthforge.storage.index import CONFIG
+from synthforge.storage.shards import require_current, shard_attributes
 
 _OTHER = "choose another --out"
 
@@ -114,6 +115,8 @@ def claim(out: Path, config: dict, alone: bool = True) -> None:
     if before is None or (alone and ours and empty):
         publish(path, text.encode())
     else:
+        for shard in sorted((out / "shards").glob("*.h5"))[:1]:
+            require_current(shard_attributes(shard), out)
         raise DatasetError(
             f"was begun with another configuration ({'; '.join(differences(before, config))})",
             where=str(out),

@@ -114,7 +114,9 @@ class DatasetReader:
         """
         said = dict(self._data(0, name).attrs)
         if name in self.words:
-            said.pop("values", None)
+            if "values" in said:  # as version 1 called the words
+                del said["values"]
+                said["description"] = "sampled attribute"
             said["words"] = self.words[name]
         if label := self._labels.get(name):
             said["unit"] = label.unit  # version 1 gave normals the unit of their counts

@@ -120,6 +120,13 @@ def refusal(error: Exception, path: Path) -> DatasetError | None:
     return DatasetError(what, where=str(path), fix=fix)
 
 
+def require_current(attributes: dict[str, Any], out: Path) -> None:
+    """Raise DatasetError where a shard's attributes are of a schema version that is only read."""
+    if (version := attributes["schema_version"]) != SCHEMA_VERSION:
+        what, fix = f"schema version {version} can be read, not extended", "use another --out"
+        raise DatasetError(what, where=str(out), fix=fix)
+
+
 def check_shards(out: Path, plans: list[ShardPlan], origin: Origin) -> Counter[str]:
     """Rejected draws by reason in the published shards of `plans`.
 
@@ -129,8 +136,9 @@ def check_shards(out: Path, plans: list[ShardPlan], origin: Origin) -> Counter[s
     rejected: Counter[str] = Counter()
     for plan in (plan for plan in plans if plan.done):
         attributes = shard_attributes(out / plan.file)
+        require_current(attributes, out)
         expected = {"config_sha256": origin.config_sha256, "generator": origin.generator}
-        expected |= {"synthforge_version": __version__, "schema_version": SCHEMA_VERSION}
+        expected |= {"synthforge_version": __version__}
         expected |= {"first_index": plan.first_index, "n_samples": plan.n_samples}
         for key, value in expected.items():
             if attributes[key] != value:

@@ -92,3 +92,9 @@ def test_unknown_fields_and_folders_say_what_to_do(folder, tmp_path):
         synthforge.load(folder, ["rgb", "landmark_2d"])
     with pytest.raises(synthforge.SynthforgeError, match=f"{tmp_path}: no dataset.json here"):
         synthforge.load(tmp_path)
+
+
+@pytest.mark.parametrize("path", [3, None])
+def test_what_is_no_path_is_one_line(path, untyped):
+    with pytest.raises(synthforge.SynthforgeError, match=f"^load: expected a path, got {path}$"):
+        synthforge.load(path)

@@ -29,11 +29,18 @@ def test_the_bytes_are_those_of_the_command(tmp_path):
     assert len(longer) == 3 and np.array_equal(longer[1]["depth"], ds[1]["depth"])
 
 
-def test_mistakes_are_those_of_the_command(tmp_path):
+def test_mistakes_are_those_of_the_command(tmp_path, untyped):
     with pytest.raises(synthforge.SynthforgeError, match="no such file or name: 'papers'"):
         synthforge.generate("papers", tmp_path / "c")
     with pytest.raises(synthforge.SynthforgeError, match="resolutoin"):
         synthforge.generate(out=tmp_path / "c", resolutoin=64)
-    with pytest.raises(synthforge.SynthforgeError, match="generate: n: 0 samples; ask for at least 1"):
+    with pytest.raises(
+        synthforge.SynthforgeError, match="generate: n: got 0; give a whole number, 1 or more"
+    ):
         synthforge.generate(out=tmp_path / "c", n=0)
+    for wrong in ({"n": "3"}, {"n": True}, {"workers": -2}, {"workers": 1.5}, {"batch_size": -1}):
+        with pytest.raises(synthforge.SynthforgeError, match=f"generate: {[*wrong][0]}: got .*whole number"):
+            synthforge.generate(out=tmp_path / "c", **wrong)
+    with pytest.raises(synthforge.SynthforgeError, match="generate: out: expected a path, got 3"):
+        synthforge.generate(out=3)
     assert not (tmp_path / "c").exists()

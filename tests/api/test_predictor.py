@@ -97,3 +97,8 @@ def test_what_is_no_picture(predictor, tmp_path):
         predictor(np.zeros((8, 8, 3), np.float32))
     with pytest.raises(synthforge.SynthforgeError, match="no model there"):
         synthforge.Predictor(tmp_path)
+
+
+def test_a_picture_without_pixels_is_one_line(predictor):
+    with pytest.raises(synthforge.SynthforgeError, match=r"Predictor: got uint8 of shape \(0, 0, 3\)"):
+        predictor(np.zeros((0, 0, 3), np.uint8))

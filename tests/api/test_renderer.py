@@ -141,6 +141,7 @@ def test_a_camera_of_ones_own(renderer):
             "render: expression: unknown expression 'smiling'; use one of: neutral, smile,",
         ),
         ({"expression": 3}, "render: expression: expected a word, got 3"),
+        ({"look_at_jitter": -1}, "render: look_at_jitter: [-1, -1] leaves the possible [-0.2, 0.2]"),
         ({"expression_intensity": 2}, "render: expression_intensity: [2, 2] leaves the possible [0, 1]"),
         ({"gaze_at_camera": "yes"}, "render: gaze_at_camera: expected 0 or 1, got 'yes'"),
         (

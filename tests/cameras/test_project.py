@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from synthforge.cameras.project import (
     unproject,
     world2cam,
 )
+from synthforge.errors import GeometryError
 
 numbers = st.floats(-1, 1)
 
@@ -140,3 +142,11 @@ def test_the_label_of_the_training_cameras():
     camera = eg3d_camera(0, 0, 0, 2.7, np.radians(18.837), (100, 100))
     np.testing.assert_allclose(camera.intrinsics[0, 0], 426.47, rtol=5e-4)
     np.testing.assert_allclose(camera.cam2world[:3, 3], [0, -0.01, 2.7 * 0.4 - 0.04], atol=1e-9)
+
+
+def test_what_are_no_points_is_one_line(untyped):
+    camera = orbit_camera(0.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), (8, 8))
+    with pytest.raises(GeometryError, match=r"project: points of shape \(2,\); give x, y, z"):
+        project([1, 2], camera)
+    with pytest.raises(GeometryError, match=r"pixels of shape \(3, 2\) and depths of shape \(4,\); give"):
+        unproject(np.zeros((3, 2)), np.ones(4), camera)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from synthforge.cli import main
+from synthforge.datasets.check import check_data, open_checked
 from synthforge.datasets.open import open_source
 from synthforge.errors import ConfigError, DatasetError
 from tests.datasets import made_up
@@ -87,6 +89,48 @@ def test_what_is_wrong_with_its_data_or_itself_is_one_line(package, photographs)
         open_source("mugshots", [photographs])
     with pytest.raises(ConfigError, match="mugshots, or a layout's YAML file"):
         open_source("mugshot", [photographs])
+
+
+WRONG = """
+from dataclasses import replace
+import numpy as np
+import mugshots
+from mugshots import *
+
+READER = next(v for v in vars(mugshots).values()
+              if isinstance(v, type) and issubclass(v, PhotoSource) and v is not PhotoSource)
+
+class Wrong(READER):
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        return replace(sample, {field}={value})
+"""
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        (
+            "points",
+            "sample.points[:67]",
+            r"E107 error: a: points are of shape \(67, 2\); .*says 68 landmarks",
+        ),
+        ("target", "sample.target + np.uint8(40)", r"E105 error: a: holds unknown ids 40 \("),
+        ("rgb", "sample.rgb / 255", r"E112 error: a: rgb is float64 of shape .*must give uint8 h w 3"),
+    ],
+)
+def test_a_reader_that_gives_something_else_is_refused(
+    package, photographs, monkeypatch, untyped, field, value, text
+):
+    install(package, "wrong", {"synthforge.layouts": {"wrong": "wrong:Wrong"}})
+    (package / "wrong.py").write_text(WRONG.format(field=field, value=value))
+    for name in ("wrong", "mugshots"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(DatasetError, match=text) as error:
+        open_checked("wrong", [photographs], "train")
+    assert "\n" not in str(error.value)
+    report = check_data("wrong", [photographs])
+    assert {f.code for f in report.errors} == {re.match("E...", text)[0]}
 
 
 @pytest.mark.parametrize(("value", "text"), [("builtins:zip", "reads a zip"), ("math:nothing", "nothing")])

@@ -17,6 +17,7 @@ from synthforge.datasets.shards import ShardSource
 from synthforge.errors import DatasetError
 from synthforge.pipeline.rerender import rerender
 from synthforge.report.statistics import statistics
+from synthforge.storage.claim import claim
 from synthforge.storage.reader import DatasetReader
 from synthforge.storage.shards import Origin, check_shards, plan_shards, shard_attributes
 from synthforge.storage.verify import verify
@@ -96,8 +97,15 @@ def test_it_is_not_rendered_or_continued(folder):
     plans = plan_shards(folder, 5, 1024)
     attributes = shard_attributes(folder / plans[0].file)
     origin = Origin({}, attributes["config_sha256"], attributes["generator"])
-    with pytest.raises(DatasetError, match=r"made with another schema_version \(everything: 1, now 2\)"):
+    with pytest.raises(DatasetError, match="schema version 1 can be read, not extended; use another"):
         check_shards(folder, plans, origin)
+    with pytest.raises(DatasetError, match="schema version 1 can be read, not extended; use another"):
+        claim(folder, {"name": "default"})
+
+
+def test_its_words_are_described_as_words(folder):
+    said = DatasetReader(folder).about("attributes/background")
+    assert "values" not in said and said["description"] == "sampled attribute" and "outdoor" in said["words"]
 
 
 def test_a_version_that_is_not_known_says_so(folder):
