@@ -35,7 +35,7 @@ def with_volume(frame: Frame, view: VolumeView) -> Frame:
     )  # fmt: skip
     by_mesh = on_mesh & (other < 0.5)
     alpha = np.rint(255 * foreground).astype(np.uint8)
-    depth = np.where(by_mesh, frame.depth, _enlarged(view, (height, width))).astype(np.float32)
+    depth = np.where(by_mesh, frame.depth, surface_depth(view, (height, width))).astype(np.float32)
     depth[alpha == 0] = np.inf
     there = np.isfinite(depth)
     normals = np.where(by_mesh[..., None], frame.normals, depth_normals(depth, frame.params.camera))
@@ -52,7 +52,7 @@ def with_volume(frame: Frame, view: VolumeView) -> Frame:
     )
 
 
-def _enlarged(view: VolumeView, shape: tuple[int, int]) -> Float[np.ndarray, "h w"]:
+def surface_depth(view: VolumeView, shape: tuple[int, int]) -> Float[np.ndarray, "h w"]:
     """The volume's surface at the image's pixels: depth weighted by alpha; inf where there is none."""
     size = shape[::-1]
     alpha = cv2.resize(view.alpha, size, interpolation=cv2.INTER_LINEAR)

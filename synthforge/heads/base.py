@@ -12,12 +12,19 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from synthforge.errors import AssetError
 from synthforge.heads.lbs import axis_angle_to_matrix, joint_transforms, linear_blend_skinning
 from synthforge.provenance import arrays_sha256
 from synthforge.types import Mesh
 
 T = TypeVar("T")
 _FLOAT = ("vertices", "shape_deltas", "expression_deltas", "joints", "joint_shape_deltas", "weights")
+_INT = ("faces", "face_uvs", "class_map", "face_class", "face_part", "landmarks_face", "contour_face")
+_NAMES = ("part_names", "shape_names", "expression_names", "joint_names")
+_OTHERS = (
+    "uv", "canonical", "shape_cholesky", "joint_parents", "eye_radius", "iris_radius",
+    "landmarks_barycentric", "contour_barycentric",
+)  # fmt: skip
 _OPTIONAL = ("joint_expression_deltas", "pose_deltas", "corrective_deltas")
 
 
@@ -30,13 +37,14 @@ class HeadModel(nn.Module):
     - `vertices` v 3, `faces` f 3 (counter-clockwise from outside)
     - `uv` t 2 in [0, 1], v up; `face_uvs` f 3
     - `class_map` m m class ids in uv (row 0 is v = 1); `face_class` f, 255 where the map decides
-    - `face_part` f into `part_names`
+    - `face_part` f into `part_names`: "skin" is what is seen from outside ("ear" may be a part of its own);
+      "left_eyeball", "upper_teeth", "mouth_bag", ... (`heads/anatomy.py`) are drawn as such where there are any
     - `canonical` v 3, the vertex's place on the canonical head
     - `shape_names` s, `shape_deltas` s v 3 per standard deviation, `shape_cholesky` s s:
       independent normals times its transpose are correlated coefficients
     - `expression_names` e (ARKit names with _L/_R where the shape is one-sided),
       `expression_deltas` e v 3 at weight 1
-    - `joint_names` j, `joint_parents` j (-1: root), `joints` j 3, `joint_shape_deltas` s j 3,
+    - `joint_names` j (neck, left_eye and right_eye must be among them; jaw turns it open), `joint_parents` j (-1: root), `joints` j 3, `joint_shape_deltas` s j 3,
       `weights` v j
     - optional: `joint_expression_deltas` e j 3, and `pose_deltas` 9k v 3, correctives per entry of
       (rotation - identity) of the last k joints (all, or all but the first), row-major
@@ -49,7 +57,8 @@ class HeadModel(nn.Module):
     - `eye_radius` 2 (left, right): eyeball; `iris_radius` 2 (metres)
 
     Raises:
-        AssetError: from the loaders; arrays are trusted here.
+        AssetError: an array, a joint or the part "skin" is missing; shapes and values are trusted here
+            (`python -m synthforge.conformance` looks at them).
     """
 
     vertices: Tensor
@@ -73,6 +82,7 @@ class HeadModel(nn.Module):
     def __init__(self, name: str, arrays: dict[str, np.ndarray]):
         super().__init__()
         self.name = name
+        _check(name, arrays)
         self.faces = np.asarray(arrays["faces"], np.int32)
         self.uv = np.asarray(arrays["uv"], np.float32)
         self.face_uvs = np.asarray(arrays["face_uvs"], np.int32)
@@ -87,7 +97,7 @@ class HeadModel(nn.Module):
         for key in ("landmarks", "contour"):
             setattr(self, f"{key}_face", np.asarray(arrays[f"{key}_face"], np.int64))
             setattr(self, f"{key}_barycentric", np.asarray(arrays[f"{key}_barycentric"], np.float32))
-        for key in ("part_names", "shape_names", "expression_names", "joint_names"):
+        for key in _NAMES:
             setattr(self, key, tuple(str(n) for n in arrays[key]))
         for key in _FLOAT:
             self.register_buffer(key, torch.as_tensor(np.asarray(arrays[key], np.float32)), persistent=False)
@@ -228,6 +238,17 @@ class HeadModel(nn.Module):
                     out.append(torch.from_numpy(weights).to(device, dtype))
             self._points_on[device, dtype] = out
         return self._points_on[device, dtype]
+
+
+def _check(name: str, arrays: dict[str, np.ndarray]) -> None:
+    missing = [f"array {key!r}" for key in (*_FLOAT, *_INT, *_NAMES, *_OTHERS) if key not in arrays]
+    if not missing:
+        joints, parts = (tuple(map(str, arrays[key])) for key in ("joint_names", "part_names"))
+        missing = [f"joint {n!r}" for n in ("neck", "left_eye", "right_eye") if n not in joints]
+        missing += [] if "skin" in parts else ["part 'skin' in part_names (the outer triangles)"]
+    if missing:
+        fix = "docs/extending.md lists what a head must have"
+        raise AssetError(f"has no {missing[0]}", where=f"head {name}", fix=fix)
 
 
 def yaw_row(rotation: Float[Tensor, "b 3 3"]) -> Int[Tensor, " b"]:

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from scipy.interpolate import RBFInterpolator
 
 from synthforge.conventions import CLASS_ID, IGNORE, N_LANDMARKS
+from synthforge.errors import AssetError
 from synthforge.heads.base import HeadModel, surface_points
 from synthforge.heads.surface import nearest_on_surface
 from synthforge.landmark_sets import between_jaw_points, dense_set
@@ -63,8 +64,16 @@ def _warp(points: Float[np.ndarray, "n 3"], own: Float[np.ndarray, "68 3"]) -> F
 
 
 def outside(head: HeadModel) -> Bool[np.ndarray, " f"]:
-    """Triangles of the skin and the ears, without the lining of eyes, nose and mouth."""
-    return np.isin(head.face_part, [i for i, part in enumerate(head.part_names) if part in ("skin", "ear")])
+    """Triangles of the skin and the ears, without the lining of eyes, nose and mouth.
+
+    Raises:
+        AssetError: there are none.
+    """
+    out = np.isin(head.face_part, [i for i, part in enumerate(head.part_names) if part in ("skin", "ear")])
+    if not out.any():
+        fix = "let face_part of the outer triangles be the place of 'skin' in part_names"
+        raise AssetError("has no triangle of the part 'skin'", where=f"head {head.name}", fix=fix)
+    return out
 
 
 def face_classes(head: HeadModel) -> UInt8[np.ndarray, " f"]:

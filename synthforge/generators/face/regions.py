@@ -15,6 +15,7 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
 from synthforge.conventions import CLASS_ID
+from synthforge.errors import AssetError
 from synthforge.generators.shading.numeric import smoothstep as step
 from synthforge.heads.anatomy import EYE_PARTS, MOUTH_PARTS
 from synthforge.heads.base import HeadModel
@@ -48,11 +49,12 @@ class FaceRegions:
         inside = [i for i, name in enumerate(head.part_names) if name in EYE_PARTS + MOUTH_PARTS]
         skin = np.ones(len(head.vertices), bool)
         skin[np.unique(head.faces[np.isin(head.face_part, inside)])] = False
+        brow = _brow_borders(head)
         near = np.flatnonzero(skin & (head.canonical[:, 2] > 0.04))
         tree, lids = cKDTree(head.canonical[near]), _lids(head)
         return cls(
             fields=_fields(head), masks=_soft_masks(head), lids=lids,
-            lid_skin=tuple(near[tree.query(line, k=4)[1]] for line in lids), brow=_brow_borders(head),
+            lid_skin=tuple(near[tree.query(line, k=4)[1]] for line in lids), brow=brow,
         )  # fmt: skip
 
 
@@ -86,12 +88,19 @@ def _soft_masks(head: HeadModel) -> np.ndarray:
 
 
 def _brow_borders(head: HeadModel) -> np.ndarray:
-    """Canonical borders of both brows' classes over |x|, as `FaceRegions.brow`."""
+    """Canonical borders of both brows' classes over |x|, as `FaceRegions.brow`.
+
+    Raises:
+        AssetError: the class map has no brows.
+    """
     faces = np.flatnonzero((head.face_class == 255) & (head.canonical[head.faces[:, 0], 2] > 0.03))
     size = head.class_map.shape[0]
     flat = np.column_stack([head.uv[:, 0] * size, (1 - head.uv[:, 1]) * size, np.ones(len(head.uv))])
     seen = rasterize(flat.astype(np.float32), head.face_uvs[faces].astype(np.int32), size, size)
     brow = np.isin(head.class_map, [CLASS_ID["left_brow"], CLASS_ID["right_brow"]]) & (seen.face_index >= 0)
+    if not brow.any():
+        fix = "paint left_brow and right_brow into class_map, and let face_class be 255 there"
+        raise AssetError("has no brows in its class map", where=f"head {head.name}", fix=fix)
     corners = head.canonical[head.faces[faces[seen.face_index[brow]]]]
     x, y, _ = (corners * seen.barycentric[brow][..., None]).sum(1).T
     column = np.round(np.abs(x) / _BROW_STEP).astype(int)
