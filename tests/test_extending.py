@@ -24,9 +24,11 @@ FAULTY = '''
 import numpy as np
 from clay import Clay
 from synthforge.attributes import Attribute
+from synthforge.cameras.project import project
 from synthforge.generators.base import Capabilities
 from synthforge.heads.base import HeadModel
-from synthforge.types import Render
+from synthforge.render.rasterize import rasterize
+from synthforge.types import Render, VolumeView
 import block
 
 
@@ -35,6 +37,36 @@ class Beside(Clay):
 
     def draw(self, params, vertices):
         return [Render(r.rgb, r.vertices + np.float32([0.015, 0, 0])) for r in super().draw(params, vertices)]
+
+
+class Mirrored(Clay):
+    """Labels of the mirrored head."""
+
+    def draw(self, params, vertices):
+        return [Render(r.rgb, r.vertices * np.float32([-1, 1, 1])) for r in super().draw(params, vertices)]
+
+
+class Unmoved(Clay):
+    """Its volume shows the head elsewhere than its labels."""
+
+    capabilities = Capabilities(moves_head=True)
+    labels = np.float32([0, 0, 0])  # m
+
+    def draw(self, params, vertices):
+        return [self.one(p, v) for p, v in zip(params, vertices, strict=True)]
+
+    def one(self, params, vertices):
+        shown = vertices + Moved.labels
+        seen = rasterize(project(shown, params.camera), self.head.faces, *params.camera.size)
+        there = seen.face_index >= 0
+        volume = VolumeView(there.astype(np.float32), np.where(there, seen.depth, 0).astype(np.float32), 0.0)
+        return Render(self.image(params, shown), vertices + self.labels, volume=volume)
+
+
+class Moved(Unmoved):
+    """Its labels are where its volume is."""
+
+    labels = np.float32([0.003, 0, 0.003])
 
 
 class Restless(Clay):
@@ -82,19 +114,40 @@ def exchanged():
     return head
 
 
+def agitated():
+    """Other vertices each time it is loaded."""
+    head = block.load_block()
+    head.name = "agitated"
+    head.vertices += 1e-5 * np.random.default_rng().normal()
+    return head
+
+
+def partless():
+    return _block(part_names=np.array(["outside"] * 14))
+
+
+def browless():
+    return _block(face_class=np.zeros_like(block.load_block().face_class))
+
+
+def _block(**other):
+    with np.load(block.ASSET) as data:
+        return HeadModel("plain", {name: data[name] for name in data.files} | other)
+
+
 def inflated():
     head = block.load_block()
     forward = head.forward
     head.forward = lambda *inputs: 1.01 * forward(*inputs)
     return head
 '''
-BACKENDS_THERE = ("Beside", "Restless", "Entangled", "Painted", "Untold")
+BACKENDS_THERE = ("Beside", "Mirrored", "Unmoved", "Moved", "Restless", "Entangled", "Painted", "Untold")
 POINTS = {
-    "synthforge.backends": {
-        n.lower(): f"faulty:{n}" for n in ("Beside", "Restless", "Entangled", "Painted", "Untold")
-    }
+    "synthforge.backends": {n.lower(): f"faulty:{n}" for n in BACKENDS_THERE}
     | {"broken": "faulty:nothing", "number": "math:pi"},
-    "synthforge.heads": {name: f"faulty:{name}" for name in ("exchanged", "inflated")},
+    "synthforge.heads": {
+        name: f"faulty:{name}" for name in ("exchanged", "inflated", "agitated", "partless", "browless")
+    },
 }
 
 
@@ -141,7 +194,7 @@ def test_the_commands_work_with_them(packages, tmp_path) -> None:
     call("train-multitask", "--data", data, "--steps", 2, "--out", tmp_path / "run", *small)
 
 
-@pytest.mark.parametrize("name", ["clay", "block", "raster", "anthro"])
+@pytest.mark.parametrize("name", ["clay", "block", "moved", "raster", "anthro"])
 def test_they_conform_and_ours_do(packages, name: str) -> None:
     states = [(state, check, why) for state, check, why in conformance.results(conformance.checks_of(name))]
     assert [state for state, *_ in states] == ["ok"] * len(states), states
@@ -153,6 +206,10 @@ def test_they_conform_and_ours_do(packages, name: str) -> None:
         ("beside", {"labels lie where the image shows the head"}),
         ("restless", {"the same parameters give the same image"}),
         ("entangled", {"what is drawn together does not matter"}),
+        ("mirrored", {"labels lie where the image shows the head"}),
+        ("unmoved", {"labels lie where the image shows the head"}),
+        ("agitated", {"loaded twice it is the same, under its own name"}),
+        ("browless", {"the embedded renderer draws it, and its labels are made"}),
         ("exchanged", {"left is the subject's left"}),
         ("inflated", {"zero parameters give the template"}),
     ],
@@ -170,6 +227,11 @@ def test_the_suite_ends_as_its_checks_do(packages) -> None:
     assert bad.exit_code == 1 and "FAIL  zero parameters give the template: a vertex is" in bad.output
     nobody = CliRunner().invoke(conformance.main, ["nobody"])
     assert nobody.exit_code == 1 and "there is no backend or head 'nobody'" in nobody.output
+
+
+def test_a_head_says_what_it_lacks_once(packages) -> None:
+    told = CliRunner().invoke(conformance.main, ["partless"]).output
+    assert told.count("head plain: has no part 'skin' in part_names (the outer triangles)") == 1, told
 
 
 @pytest.mark.parametrize(

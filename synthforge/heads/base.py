@@ -38,14 +38,14 @@ class HeadModel(nn.Module):
     - `uv` t 2 in [0, 1], v up; `face_uvs` f 3
     - `class_map` m m class ids in uv (row 0 is v = 1); `face_class` f, 255 where the map decides
     - `face_part` f into `part_names`: "skin" is what is seen from outside ("ear" may be a part of its own);
-      "left_eyeball", "upper_teeth", "mouth_bag", ... (`heads/anatomy.py`) are drawn as such where there are any
+      "left_eyeball", "upper_teeth" and the others of `heads/anatomy.py` are drawn as such
     - `canonical` v 3, the vertex's place on the canonical head
     - `shape_names` s, `shape_deltas` s v 3 per standard deviation, `shape_cholesky` s s:
       independent normals times its transpose are correlated coefficients
     - `expression_names` e (ARKit names with _L/_R where the shape is one-sided),
       `expression_deltas` e v 3 at weight 1
-    - `joint_names` j (neck, left_eye and right_eye must be among them; jaw turns it open), `joint_parents` j (-1: root), `joints` j 3, `joint_shape_deltas` s j 3,
-      `weights` v j
+    - `joint_names` j (neck, left_eye and right_eye at least), `joint_parents` j (-1: root), `joints` j 3,
+      `joint_shape_deltas` s j 3, `weights` v j
     - optional: `joint_expression_deltas` e j 3, and `pose_deltas` 9k v 3, correctives per entry of
       (rotation - identity) of the last k joints (all, or all but the first), row-major
     - optional: `corrective_pairs` k 2, `corrective_deltas` k v 3: added in proportion to the product of
