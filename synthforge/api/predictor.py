@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
+from synthforge.api.config import as_path
 from synthforge.errors import AssetError, DatasetError
 from synthforge.models.store import SHIPPED, load_model
 from synthforge.prediction.boxes import Box, Detector
@@ -93,18 +94,25 @@ class Predictor:
         device: "cpu", "cuda", ...; "auto": a GPU where there is one.
         all_faces: every face, not the largest alone.
     Raises:
+        ConfigError: `model` is no path.
         AssetError: there is no model or no such device, or OpenCV has no face detector.
     """
 
     def __init__(self, model: Path | str = SHIPPED, device: str = "auto", all_faces: bool = False):
         self._given = model, device, all_faces
+        path = as_path(model, "Predictor: model")
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            torch.device(str(device))
+        except RuntimeError as error:
+            what, fix = f"no device {device!r}", "use cpu, cuda or auto"
+            raise AssetError(what, where="Predictor: device", fix=fix) from error
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise AssetError(
                 "this machine or this PyTorch has no CUDA", where=f"device {device}", fix="use cpu"
             )
-        self.model = load_model(Path(model), device)
+        self.model = load_model(path, device)
         self.classes = self.model.schema.names
         self.depth_meaning: str = MEANING[self.model.net.config.depth_target]
         self._net, self._detector = FaceModel(self.model), Detector(all_faces)

@@ -61,11 +61,11 @@ def project(points_world: Float[np.ndarray, "*n 3"], camera: Camera) -> Float[np
     Raises:
         GeometryError: these are no points.
     """
-    if (shape := np.shape(points_world))[-1:] != (3,):
-        raise GeometryError(
-            f"points of shape {shape}", where="project", fix="give x, y, z along the last axis"
-        )
-    return to_pixels(to_camera(points_world, camera), camera)
+    points = np.asarray(points_world)
+    if points.shape[-1:] != (3,) or points.dtype.kind not in "iuf":
+        what, fix = f"{points.dtype} of shape {points.shape}", "give numbers x, y, z along the last axis"
+        raise GeometryError(what, where="project", fix=fix)
+    return to_pixels(to_camera(points, camera), camera)
 
 
 def from_pixels(

@@ -102,3 +102,13 @@ def test_what_is_no_picture(predictor, tmp_path):
 def test_a_picture_without_pixels_is_one_line(predictor):
     with pytest.raises(synthforge.SynthforgeError, match=r"Predictor: got uint8 of shape \(0, 0, 3\)"):
         predictor(np.zeros((0, 0, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [({"model": 3}, "model: expected a path, got 3"), ({"device": "gpu"}, "device: no device 'gpu'; use cpu"),
+     ({"device": 3}, "device: no device 3; use cpu")],
+)  # fmt: skip
+def test_what_is_no_model_or_device_is_one_line(given, told, untyped):
+    with pytest.raises(synthforge.SynthforgeError, match=f"^Predictor: {told}"):
+        synthforge.Predictor(**given)

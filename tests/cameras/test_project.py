@@ -146,7 +146,9 @@ def test_the_label_of_the_training_cameras():
 
 def test_what_are_no_points_is_one_line(untyped):
     camera = orbit_camera(0.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), (8, 8))
-    with pytest.raises(GeometryError, match=r"project: points of shape \(2,\); give x, y, z"):
+    with pytest.raises(GeometryError, match=r"project: int64 of shape \(2,\); give numbers x, y, z"):
         project([1, 2], camera)
+    with pytest.raises(GeometryError, match=r"project: <U1 of shape \(3,\); give numbers x, y, z"):
+        project(["a", "b", "c"], camera)
     with pytest.raises(GeometryError, match=r"pixels of shape \(3, 2\) and depths of shape \(4,\); give"):
         unproject(np.zeros((3, 2)), np.ones(4), camera)
