@@ -84,7 +84,19 @@ def test_every_step_from_faces_to_a_model(environment):
 def documented_packages() -> list[tuple[str, str]]:
     """pyproject.toml and module of every package in docs/extending.md."""
     text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-    return re.findall(r"```toml\n(.*?)```.*?```python\n(.*?)```", text, re.S)
+    found = re.findall(r"```toml\n(.*?)```.*?```python\n(.*?)```", text, re.S)
+    (whole,) = (toml for toml, _ in found if "[project]\n" in toml)
+    return [(completed(toml, whole), code) for toml, code in found]
+
+
+def completed(toml: str, whole: str) -> str:
+    """A pyproject.toml of which the document shows the entry points only: the rest is as in `whole`."""
+    if toml == whole:
+        return toml
+    module = re.search(r'= "(\w+):', toml)[1]
+    text = re.sub(r"\[project\.entry-points.*?\n\n", toml + "\n", whole, flags=re.S)
+    text = re.sub(r'^name = ".*"', f'name = "synthforge-{module}"', text, flags=re.M)
+    return re.sub(r"^py-modules = .*", f'py-modules = ["{module}"]', text, flags=re.M)
 
 
 def test_packages_that_extend_it_are_found(environment, tmp_path):

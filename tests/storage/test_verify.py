@@ -97,7 +97,7 @@ def test_missing_and_truncated_shards(sound: Path) -> None:
     (sound / SHARD).write_bytes((sound / SHARD).read_bytes()[:1000])
     found = list(verify(sound))
     assert "shards/shard-000002.h5: missing" in found
-    assert "shards/shard-000001.h5: cannot be read as HDF5" in found
+    assert any(line.startswith("shards/shard-000001.h5: cannot be read as HDF5") for line in found)
 
 
 def test_wrong_type_and_shape_are_found(sound: Path) -> None:
