@@ -9,7 +9,6 @@ import trimesh
 from synthforge.annotate import annotate
 from synthforge.attributes import ATTRIBUTES
 from synthforge.conventions import CLASS_ID
-from synthforge.errors import AssetError
 from synthforge.generators.accessories import clothes
 from synthforge.generators.accessories.facewear import put_on_mask
 from synthforge.generators.accessories.headphones import put_on_headphones
@@ -41,10 +40,7 @@ A_HAIR = 0.0004  # m that skin may come through
 def named_head(request):
     if request.param == "tiny":
         return "tiny", tiny_head()
-    try:
-        return request.param, load_head(request.param)
-    except AssetError as error:
-        pytest.skip(f"no head {request.param}: {error}")
+    return request.param, request.getfixturevalue(f"{request.param}_head")
 
 
 def person_of(head, turn=None, shape=0.0, **expression) -> Person:
