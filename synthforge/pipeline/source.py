@@ -129,7 +129,8 @@ class SceneSource:
                 else:
                     posed.append((p, vertices))
             for (p, vertices), render in zip(posed, self._drawn(*zip(*posed, strict=True)), strict=True):
-                if reason := render.rejected or self._reject(p, render.vertices):
+                moved = self._reject(p, render.vertices) if self.can.moves_head else None
+                if reason := render.rejected or moved:
                     rejected[p.index].append(reason)
                 else:
                     done[p.index] = Drawn(p, vertices, render, tuple(rejected[p.index]))
@@ -153,7 +154,8 @@ class SceneSource:
         expected = {"rgb": ((*params.camera.size, 3), np.uint8), "vertices": (posed.shape, np.floating)}
         for name, (shape, kind) in expected.items():
             array = getattr(render, name)
-            if array.shape != shape or not np.issubdtype(array.dtype, kind) or not np.isfinite(array).all():
+            fits = array.shape == shape and np.issubdtype(array.dtype, kind)
+            if not fits or (name == "vertices" and not np.isfinite(array).all()):
                 raise SynthforgeError(
                     f"{name} is {array.dtype} {array.shape} where finite {kind.__name__} {shape} is expected",
                     where=f"backend {self.config.backend}, sample {params.index}",

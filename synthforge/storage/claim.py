@@ -70,7 +70,7 @@ def shards_locked(out: Path, first: int, last: int | None) -> Iterator[None]:
         raise DatasetError(
             f"cannot be used ({error.strerror})", where=str(out / CONFIG), fix=_OTHER
         ) from error
-    # struct flock: type, whence, start, length (0: to the end), pid
+    # C's `struct flock`: type of lock, what the start counts from, start, length (0: to the end), process
     wanted = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, first, last - first if last else 0, 0)
     try:
         try:
